@@ -1,0 +1,32 @@
+//! DotMac Edge: the ISP side of DotMac as one daemon on the ISP's gateway.
+//!
+//! It answers RADIUS for subscribers, keeps plans, customers and sessions, and lets the ISP's
+//! staff and programs manage them. Everything follows from one idea: **access is derived, never
+//! set**. Whether a subscriber may be online, and how fast, is one pure function of stored facts
+//! and the time: [`domain::entitlement::entitle`]. Read that first.
+//!
+//! The rooms, from the floor up (imports point down only; `tests/architecture.rs` holds it):
+//!
+//! | line | rooms | in a sentence |
+//! |---|---|---|
+//! | floor | [`base`] | clock, randomness, secrets, logging |
+//! | words | [`domain`] | the trade's nouns and rules, without I/O |
+//! | engines | [`radius`] | the RADIUS protocol, without I/O |
+//! | ports | [`store`], [`nas`] | what outlives the process; what differs by maker of NAS |
+//! | use cases | [`access`], [`people`], [`catalogue`], [`enforce`] | who gets on; who works here; what is sold; making the network agree |
+//! | doors | [`serve`] | RADIUS, HTTP API, control socket |
+//! | wiring | [`config`], [`daemon`], [`cli`] | one file in, one process out |
+
+pub mod access;
+pub mod base;
+pub mod catalogue;
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod domain;
+pub mod enforce;
+pub mod nas;
+pub mod people;
+pub mod radius;
+pub mod serve;
+pub mod store;
