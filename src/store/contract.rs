@@ -13,13 +13,13 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 /// A kind of record: one table in an engine that has tables.
-pub trait Collection: 'static {
+pub trait Collection: fmt::Debug + Clone + Send + Sync + 'static {
     /// Name, schema version, indexes and counters.
     const SPEC: &'static CollectionSpec;
     /// What identifies a record.
     type Key: RecordKey;
     /// What a record holds besides its counters.
-    type Body: Serialize + DeserializeOwned + Send + Sync + 'static;
+    type Body: Serialize + DeserializeOwned + fmt::Debug + Clone + Send + Sync + 'static;
 
     /// The record's value for each of [`CollectionSpec::indexes`], in that order.
     fn index(body: &Self::Body) -> Vec<IndexValue>;
