@@ -263,7 +263,26 @@ pub enum Op {
         key: String,
         /// (position in `counters`, value).
         to: Vec<(usize, u64)>,
+        /// Where the increase (new value less the old one) is added as well, exactly once.
+        rollup: Option<Rollup>,
     },
+}
+
+/// Adds what a [`Op::MergeMax`] raised to the counters of a second record, in the same commit:
+/// how a session's absolute counters become a day's usage without counting anything twice. The
+/// second record is created with `body` where it does not exist yet.
+#[derive(Debug, Clone)]
+pub struct Rollup {
+    /// Whose record.
+    pub collection: &'static CollectionSpec,
+    /// Which record.
+    pub key: String,
+    /// The body (JSON) to create it with.
+    pub body: Vec<u8>,
+    /// The index values to create it with.
+    pub index: Vec<IndexValue>,
+    /// (position in the merged record's counters, position in this record's counters).
+    pub pairs: &'static [(usize, usize)],
 }
 
 /// Something that happened, for whoever follows the change feed.
@@ -444,8 +463,27 @@ impl Unit {
     /// Raises counters to at least these values.
     #[must_use]
     pub fn merge_max<C: Collection>(mut self, key: &C::Key, to: Vec<(usize, u64)>) -> Self {
-        self.ops.push(Op::MergeMax { collection: C::SPEC, key: key.to_key(), to });
+        self.ops.push(Op::MergeMax { collection: C::SPEC, key: key.to_key(), to, rollup: None });
         self
+    }
+
+    /// Raises counters and adds the increase to a record of `R` as well (see [`Rollup`]).
+    ///
+    /// # Errors
+    /// As [`Unit::put`].
+    pub fn merge_max_into<C: Collection, R: Collection>(
+        mut self,
+        key: &C::Key,
+        to: Vec<(usize, u64)>,
+        into: &R::Key,
+        body: &R::Body,
+        pairs: &'static [(usize, usize)],
+    ) -> Result<Self, CommitError> {
+        let json = to_json::<R>(body)?;
+        let rollup =
+            Rollup { collection: R::SPEC, key: into.to_key(), body: json, index: R::index(body), pairs };
+        self.ops.push(Op::MergeMax { collection: C::SPEC, key: key.to_key(), to, rollup: Some(rollup) });
+        Ok(self)
     }
 
     /// Adds to counters.
@@ -468,7 +506,11 @@ fn put_op<C: Collection>(
     body: &C::Body,
     counters: Option<Vec<u64>>,
 ) -> Result<Op, CommitError> {
-    let json = serde_json::to_vec(body)
-        .map_err(|error| CommitError::Malformed(format!("{} does not serialise: {error}", C::SPEC.name)))?;
+    let json = to_json::<C>(body)?;
     Ok(Op::Put { collection: C::SPEC, key: key.to_key(), body: json, index: C::index(body), counters })
+}
+
+fn to_json<C: Collection>(body: &C::Body) -> Result<Vec<u8>, CommitError> {
+    serde_json::to_vec(body)
+        .map_err(|error| CommitError::Malformed(format!("{} does not serialise: {error}", C::SPEC.name)))
 }
