@@ -1,1 +1,23 @@
-//! (room under construction)
+//! The words of the trade and the rules that need no I/O.
+//!
+//! Everything here is plain data and plain functions: facts and the time go in, decisions come
+//! out. The heart is [`entitlement::entitle`]. The one rule: a type that exists is valid; texts
+//! and numbers from outside become these types once, at the border.
+
+pub mod audit;
+pub mod auth_event;
+pub mod entitlement;
+pub mod ids;
+pub mod lock;
+pub mod money;
+pub mod nas;
+pub mod plan;
+pub mod provisioning;
+pub mod rate;
+pub mod refusal;
+pub mod role;
+pub mod service;
+pub mod session;
+pub mod staff;
+pub mod subscriber;
+pub mod text;

@@ -1,1 +1,8 @@
-//! (room under construction)
+//! The doors, one an audience: NAS speak [`radius`], staff and programs the [`api`], the command
+//! line the [`control`] socket; [`http`] is their plumbing. A handler parses, calls one use case
+//! and renders; it decides nothing.
+
+pub mod api;
+pub mod control;
+pub mod http;
+pub mod radius;

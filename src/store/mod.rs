@@ -2,3 +2,5 @@
 //! non-interactive atomic commit. What the store promises is in [`contract`].
 
 pub mod contract;
+pub mod draft;
+pub mod tables;

@@ -1,0 +1,91 @@
+//! NAS records: who may speak RADIUS to us, and how each likes to be answered.
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::ids::NasId;
+use super::text::Code;
+
+/// A NAS, or a network of them behind one secret.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nas {
+    /// Identity.
+    pub id: NasId,
+    /// Name for people, unique.
+    pub name: Code,
+    /// Source address or network of its requests; the longest prefix wins.
+    pub address: IpNet,
+    /// How replies are phrased.
+    pub kind: NasKind,
+    /// The shared secret, sealed with the box's key, base64.
+    pub sealed_secret: String,
+    /// The secret before a rotation, accepted until [`Nas::previous_until`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed_previous: Option<String>,
+    /// When the previous secret stops being accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_until: Option<Timestamp>,
+    /// Whether requests must carry a Message-Authenticator.
+    #[serde(default)]
+    pub message_authenticator: MessageAuthenticatorPolicy,
+    /// Whether it may be used.
+    pub is_active: bool,
+    /// What staff wrote down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// When the record was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// How a NAS likes its replies; each has one encoder in the room `nas`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NasKind {
+    /// `RouterOS` PPP and hotspot.
+    Mikrotik,
+    /// WISPr 1.0 hotspots.
+    Wispr,
+    /// Only attributes of the RFCs.
+    Generic,
+}
+
+/// RFC 3579 section 3.2 and CVE-2024-3596: whether a request without Message-Authenticator is heard.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageAuthenticatorPolicy {
+    /// Silence without it.
+    #[default]
+    Require,
+    /// Heard without it; a standing warning says that replies can be forged.
+    Allow,
+}
+
+impl NasKind {
+    /// All kinds, for help texts and errors.
+    pub const ALL: [Self; 3] = [Self::Mikrotik, Self::Wispr, Self::Generic];
+
+    /// The name in API, CLI and store.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mikrotik => "mikrotik",
+            Self::Wispr => "wispr",
+            Self::Generic => "generic",
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl std::fmt::Debug for Nas {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Nas({} {} {})", self.name, self.address, self.kind.name())
+    }
+}

@@ -1,0 +1,179 @@
+//! Plans: what is sold. A plan has versions; a contract keeps the terms it was made under.
+//!
+//! [`PlanTerms`] is copied into each service at the moment of the contract, so that a later change
+//! of price or speed never touches a running one. Only new contracts see new terms.
+
+use jiff::{Span, Timestamp, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+
+use super::ids::PlanId;
+use super::money::Money;
+use super::rate::Rates;
+use super::text::{Code, Line};
+
+/// A plan as the catalogue lists it: identity and the current terms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Identity through all versions.
+    pub id: PlanId,
+    /// The ISP's own code, unique.
+    pub code: Code,
+    /// Whether new contracts may be made.
+    pub is_active: bool,
+    /// Whether it is shown to the public.
+    pub is_public: bool,
+    /// What a contract made now would say.
+    pub terms: PlanTerms,
+    /// When the plan was made.
+    pub created_at: Timestamp,
+    /// When anything of it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// One version of a plan's terms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanTerms {
+    /// Version, from 1; grows when any term below changes.
+    pub version: u32,
+    /// Name on pages and bills.
+    pub name: Line,
+    /// What it is, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What kind of service.
+    pub service_type: ServiceType,
+    /// Price a period.
+    pub monthly_price: Money,
+    /// Price once, at the start.
+    pub setup_fee: Money,
+    /// Price of leaving early.
+    pub cancellation_fee: Money,
+    /// Speeds.
+    pub rates: Rates,
+    /// Octets a period, both directions together; `None` is unlimited.
+    #[serde(default)]
+    pub data_allowance: Option<u64>,
+    /// How long one payment lasts; `None` runs until ended.
+    #[serde(default)]
+    pub validity: Option<Validity>,
+    /// Sessions at a time.
+    pub device_limit: u32,
+    /// Longest single session in seconds; the subscriber may log in again.
+    #[serde(default)]
+    pub session_limit_secs: Option<u32>,
+    /// Seconds without traffic after which the NAS ends the session.
+    #[serde(default)]
+    pub idle_limit_secs: Option<u32>,
+    /// Whether staff must approve each contract.
+    #[serde(default)]
+    pub requires_approval: bool,
+    /// Shortest contract, months.
+    #[serde(default)]
+    pub min_contract_months: Option<u32>,
+    /// Longest contract, months.
+    #[serde(default)]
+    pub max_contract_months: Option<u32>,
+    /// Free-form features for pages.
+    #[serde(default)]
+    pub features: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What kind of service a plan sells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceType {
+    /// Internet access: the kind this box enforces.
+    Internet,
+    /// Telephone.
+    Phone,
+    /// Television.
+    Tv,
+    /// Several together.
+    Bundle,
+    /// Hosting.
+    Hosting,
+    /// Cloud.
+    Cloud,
+    /// Managed services.
+    ManagedServices,
+}
+
+/// How long one payment lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validity {
+    /// How many units, at least one.
+    pub count: u32,
+    /// Of what.
+    pub unit: ValidityUnit,
+}
+
+/// The unit of a validity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ValidityUnit {
+    /// 60 seconds.
+    Minutes,
+    /// 3,600 seconds.
+    Hours,
+    /// Days of the site's calendar.
+    Days,
+    /// Months of the site's calendar; the end is clamped to a short month's last day.
+    Months,
+}
+
+impl Validity {
+    /// When a period that starts at `from` ends, by the calendar of `zone`.
+    ///
+    /// Days and months keep the local time of day over a clock change; January 31 and one month is
+    /// the last of February. `None` when the end lies outside what time stamps can hold.
+    #[must_use]
+    pub fn end(&self, from: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+        let count = i64::from(self.count);
+        let span = match self.unit {
+            ValidityUnit::Minutes => Span::new().try_minutes(count),
+            ValidityUnit::Hours => Span::new().try_hours(count),
+            ValidityUnit::Days => Span::new().try_days(count),
+            ValidityUnit::Months => Span::new().try_months(count),
+        }
+        .ok()?;
+        from.to_zoned(zone.clone()).checked_add(span).ok().map(|end| end.timestamp())
+    }
+}
+
+/// Most sessions at a time that a plan may allow; bounds the session table a service can fill.
+pub const MAX_DEVICE_LIMIT: u32 = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(from: &str, count: u32, unit: ValidityUnit, zone: &str) -> String {
+        let zone = TimeZone::get(zone).unwrap();
+        Validity { count, unit }.end(from.parse().unwrap(), &zone).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_month_ends_on_a_day_that_exists() {
+        assert_eq!(end("2026-01-31T09:00:00Z", 1, ValidityUnit::Months, "UTC"), "2026-02-28T09:00:00Z");
+    }
+
+    #[test]
+    fn days_keep_the_local_time_over_a_clock_change() {
+        // Berlin leaves summer time on 2026-10-25: the local day has 25 hours.
+        assert_eq!(
+            end("2026-10-24T10:00:00Z", 1, ValidityUnit::Days, "Europe/Berlin"),
+            "2026-10-25T11:00:00Z"
+        );
+        assert_eq!(
+            end("2026-10-24T10:00:00Z", 24, ValidityUnit::Hours, "Europe/Berlin"),
+            "2026-10-25T10:00:00Z"
+        );
+    }
+
+    #[test]
+    fn an_end_beyond_time_is_no_end() {
+        let zone = TimeZone::UTC;
+        let validity = Validity { count: u32::MAX, unit: ValidityUnit::Months };
+        assert_eq!(validity.end(Timestamp::from_second(0).unwrap(), &zone), None);
+    }
+}

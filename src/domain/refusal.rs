@@ -1,0 +1,117 @@
+//! Refusals: a no with a reason, as a value that is kept and can be explained.
+//!
+//! A [`Refusal`] is not an error: nothing is broken. Every refusal ends in `auth-events` and in
+//! what `why` prints; the sentence is for staff, never for the wire.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::lock::LockReason;
+
+/// Why access is not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "code")]
+pub enum Refusal {
+    /// No service has this login.
+    UnknownUser,
+    /// The password, response or code is wrong.
+    WrongPassword,
+    /// The request carries no credential that we can check.
+    NoCredential,
+    /// The stored credential cannot answer this method (CHAP against a one-way hash).
+    MethodNotPossible,
+    /// The subscriber's account has ended or is barred.
+    SubscriberEnded,
+    /// The service is not yet active.
+    ServicePending,
+    /// The service has ended.
+    ServiceEnded,
+    /// A lock stands.
+    Locked {
+        /// Which.
+        reason: LockReason,
+    },
+    /// Nothing is paid for now and nothing was before.
+    NothingPaid,
+    /// What was paid for has ended.
+    Expired {
+        /// When.
+        at: Timestamp,
+    },
+    /// The data allowance is used up.
+    QuotaSpent,
+    /// All of the service's places are taken.
+    DeviceLimit {
+        /// How many there are.
+        limit: u32,
+    },
+    /// The NAS asked for something that this service does not include.
+    NotPermittedHere,
+    /// The server is too busy to decide; the NAS will ask again.
+    Busy,
+}
+
+impl Refusal {
+    /// The stable name in API, metrics and logs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownUser => "unknown_user",
+            Self::WrongPassword => "wrong_password",
+            Self::NoCredential => "no_credential",
+            Self::MethodNotPossible => "method_not_possible",
+            Self::SubscriberEnded => "subscriber_ended",
+            Self::ServicePending => "service_pending",
+            Self::ServiceEnded => "service_ended",
+            Self::Locked { reason } => match reason {
+                LockReason::Overdue => "locked_overdue",
+                LockReason::Fup => "locked_fup",
+                LockReason::Prepaid => "locked_prepaid",
+                LockReason::Admin => "locked_admin",
+                LockReason::CustomerHold => "locked_customer_hold",
+                LockReason::Fraud => "locked_fraud",
+                LockReason::System => "locked_system",
+            },
+            Self::NothingPaid => "nothing_paid",
+            Self::Expired { .. } => "expired",
+            Self::QuotaSpent => "quota_spent",
+            Self::DeviceLimit { .. } => "device_limit",
+            Self::NotPermittedHere => "not_permitted_here",
+            Self::Busy => "busy",
+        }
+    }
+
+    /// A sentence for staff that says what is so and what to do.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::UnknownUser => {
+                "No service has this login; check its spelling, or create the service.".into()
+            }
+            Self::WrongPassword => {
+                "The password is wrong; set it again on the router, or issue a new one.".into()
+            }
+            Self::NoCredential => "The NAS sent no password, CHAP or MS-CHAP response to check.".into(),
+            Self::MethodNotPossible => {
+                "The stored password cannot answer this method; set the NAS to PAP, or issue a new one."
+                    .into()
+            }
+            Self::SubscriberEnded => "The customer's account is closed.".into(),
+            Self::ServicePending => "The service is not provisioned yet; provision it.".into(),
+            Self::ServiceEnded => "The service was terminated.".into(),
+            Self::Locked { reason } => {
+                format!("The service is locked ({}); resolve that lock to restore it.", reason.name())
+            }
+            Self::NothingPaid => "Nothing is paid for at this time.".into(),
+            Self::Expired { at } => format!("What was paid for ended at {at}; renew the service."),
+            Self::QuotaSpent => {
+                "The data allowance is used up; sell a top-up or wait for the next period.".into()
+            }
+            Self::DeviceLimit { limit } => {
+                format!("The plan allows {limit} session(s) at a time and all are in use; disconnect one.")
+            }
+            Self::NotPermittedHere => "The service does not include what the NAS asked for.".into(),
+            Self::Busy => "The server was too busy to decide; the NAS asks again by itself.".into(),
+        }
+    }
+}

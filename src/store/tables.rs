@@ -1,0 +1,269 @@
+//! The collections: which domain types are kept, under what key, found by which index.
+//!
+//! One marker type a collection. An index that is not here cannot be scanned by. Changing a body's
+//! shape means a higher `schema` and a step in `upgrade`.
+
+use serde::{Deserialize, Serialize};
+
+use super::contract::{Collection, CollectionSpec, IndexSpec, IndexValue, RecordKey, SealKind};
+use crate::domain::audit::AuditEntry;
+use crate::domain::auth_event::AuthEvent;
+use crate::domain::ids::{
+    AuditId, AuthEventId, NasId, PlanId, ServiceId, SessionId, StaffId, SubscriberId, TaskId, VisitId,
+};
+use crate::domain::nas::Nas;
+use crate::domain::plan::{Plan, PlanTerms};
+use crate::domain::provisioning::ProvisioningTask;
+use crate::domain::service::Service;
+use crate::domain::session::{Counters, Session};
+use crate::domain::staff::{Staff, Visit};
+use crate::domain::subscriber::Subscriber;
+
+macro_rules! id_key {
+    ($($id:ident),+ $(,)?) => {$(
+        impl RecordKey for $id {
+            fn to_key(&self) -> String {
+                self.0.hyphenated().to_string()
+            }
+        }
+    )+};
+}
+
+id_key!(StaffId, VisitId, SubscriberId, PlanId, ServiceId, TaskId, NasId, SessionId, AuditId, AuthEventId);
+
+macro_rules! collection {
+    (
+        $(#[$doc:meta])* $marker:ident: $name:literal, $key:ty => $body:ty, schema $schema:literal, $seal:ident,
+        counters $counters:expr,
+        [$($(+$unique:ident)? $index:ident = $value:expr),* $(,)?]
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy)]
+        pub struct $marker;
+
+        impl Collection for $marker {
+            const SPEC: &'static CollectionSpec = &CollectionSpec {
+                name: $name,
+                schema: $schema,
+                indexes: &[$(IndexSpec { name: stringify!($index), unique: collection!(@unique $($unique)?) }),*],
+                counters: $counters,
+                seal: SealKind::$seal,
+            };
+            type Key = $key;
+            type Body = $body;
+
+            fn index(body: &Self::Body) -> Vec<IndexValue> {
+                let _ = body;
+                vec![$({
+                    let value: fn(&$body) -> IndexValue = $value;
+                    value(body)
+                }),*]
+            }
+        }
+    };
+    (@unique unique) => { true };
+    (@unique) => { false };
+}
+
+collection! {
+    /// Staff accounts.
+    Staffs: "staff", StaffId => Staff, schema 1, Keyed, counters &[],
+    [+unique email = |staff| staff.email.as_str().into()]
+}
+
+collection! {
+    /// Visits of staff: refresh token families.
+    Visits: "visits", VisitId => Visit, schema 1, Keyed, counters &[],
+    [
+        staff_id = |visit| visit.staff_id.to_key().into(),
+        expires_at = |visit| visit.expires_at.as_millisecond().into(),
+    ]
+}
+
+collection! {
+    /// Subscribers.
+    Subscribers: "subscribers", SubscriberId => Subscriber, schema 1, Keyed, counters &[],
+    [
+        +unique email = |one| one.email.as_ref().map(|email| email.as_str().to_owned()).into(),
+        +unique customer_number = |one| one.customer_number.as_str().to_lowercase().into(),
+        +unique portal_id = |one| one.portal_id.as_str().to_uppercase().into(),
+        updated_at = |one| one.updated_at.as_millisecond().into(),
+    ]
+}
+
+collection! {
+    /// Plans with their current terms.
+    Plans: "plans", PlanId => Plan, schema 1, Keyed, counters &[],
+    [
+        +unique code = |plan| plan.code.as_str().to_lowercase().into(),
+        updated_at = |plan| plan.updated_at.as_millisecond().into(),
+    ]
+}
+
+collection! {
+    /// Every version of every plan's terms; key `<plan>/<version, ten digits>`.
+    PlanVersions: "plan_versions", String => PlanTerms, schema 1, Keyed, counters &[], []
+}
+
+collection! {
+    /// Services.
+    Services: "services", ServiceId => Service, schema 1, Keyed, counters &[],
+    [
+        subscriber_id = |service| service.subscriber_id.to_key().into(),
+        +unique username = |service| service.username.canonical().into(),
+        +unique service_number = |service| service.service_number.as_str().to_lowercase().into(),
+        plan_id = |service| service.plan_id.to_key().into(),
+        updated_at = |service| service.updated_at.as_millisecond().into(),
+    ]
+}
+
+collection! {
+    /// NAS records.
+    NasTable: "nas", NasId => Nas, schema 1, Keyed, counters &[],
+    [
+        +unique name = |nas| nas.name.as_str().to_lowercase().into(),
+        +unique address = |nas| nas.address.trunc().to_string().into(),
+    ]
+}
+
+collection! {
+    /// Network sessions, open and ended; counters as [`Counters::NAMES`].
+    Sessions: "sessions", SessionId => Session, schema 1, Checksum, counters Counters::NAMES,
+    [
+        nas_session = |session| nas_session_key(session.nas_id, &session.acct_session_id).into(),
+        service_id = |session| session.service_id.map(|id| id.to_key()).into(),
+        subscriber_id = |session| session.subscriber_id.map(|id| id.to_key()).into(),
+        open_since = |session| match session.closed_at {
+            None => session.opened_at.as_millisecond().into(),
+            Some(_) => IndexValue::Null,
+        },
+        opened_at = |session| session.opened_at.as_millisecond().into(),
+    ]
+}
+
+/// What a service used on one day of the site's calendar.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageDay {
+    /// Which service.
+    pub service_id: ServiceId,
+    /// Which day, `YYYY-MM-DD` in the site's zone.
+    pub day: jiff::civil::Date,
+}
+
+impl UsageDay {
+    /// The record's key: `<service>/<day>`.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.service_id, self.day)
+    }
+}
+
+collection! {
+    /// Usage by service and day: what sessions' counters rose by while that day lasted.
+    UsageDays: "usage_days", String => UsageDay, schema 1, Checksum,
+    counters &["down_octets", "up_octets", "seconds"],
+    [service_id = |usage| usage.service_id.to_key().into()]
+}
+
+/// From a session's counters to a day's: octets down, octets up, seconds.
+pub const SESSION_TO_DAY: &[(usize, usize)] = &[(0, 0), (1, 1), (4, 2)];
+
+collection! {
+    /// Provisioning tasks.
+    Tasks: "provisioning_tasks", TaskId => ProvisioningTask, schema 1, Checksum, counters &[],
+    [
+        service_id = |task| task.service_id.to_key().into(),
+        subscriber_id = |task| task.subscriber_id.to_key().into(),
+        open_since = |task| match task.ended_at {
+            None => task.created_at.as_millisecond().into(),
+            Some(_) => IndexValue::Null,
+        },
+    ]
+}
+
+collection! {
+    /// The audit log.
+    AuditLog: "audit", AuditId => AuditEntry, schema 1, Keyed, counters &[],
+    [
+        subject_id = |entry| entry.subject_id.clone().into(),
+        actor = |entry| entry.actor.clone().into(),
+    ]
+}
+
+collection! {
+    /// Why logins were accepted and refused.
+    AuthEvents: "auth_events", AuthEventId => AuthEvent, schema 1, Checksum, counters &[],
+    [
+        username = |event| event.username.to_lowercase().into(),
+        service_id = |event| event.service_id.map(|id| id.to_key()).into(),
+        refusal = |event| event.refusal.map(|refusal| refusal.code().to_owned()).into(),
+        at = |event| event.at.as_millisecond().into(),
+    ]
+}
+
+/// The kept answer to a request that carried an `Idempotency-Key`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptAnswer {
+    /// SHA-256 (hex) of method, path and body: the same key with another request is an error.
+    pub request_hash: String,
+    /// HTTP status.
+    pub status: u16,
+    /// Body as it was sent, sealed with the box's key where it holds a secret shown once.
+    pub body: String,
+    /// When it was given.
+    pub at: jiff::Timestamp,
+}
+
+collection! {
+    /// Answers kept for repeats; key `<actor>|<Idempotency-Key>`.
+    KeptAnswers: "kept_answers", String => KeptAnswer, schema 1, Keyed, counters &[],
+    [at = |answer| answer.at.as_millisecond().into()]
+}
+
+collection! {
+    /// Single facts of the box by name: instance id, the claim of the first admin, due times.
+    Settings: "settings", String => serde_json::Value, schema 1, Keyed, counters &[], []
+}
+
+/// The index under which a NAS's own session id finds our sessions.
+#[must_use]
+pub fn nas_session_key(nas: NasId, acct_session_id: &str) -> String {
+    format!("{nas}|{acct_session_id}")
+}
+
+/// Every collection, for opening an engine and for walking the whole store.
+pub const ALL: &[&CollectionSpec] = &[
+    Staffs::SPEC,
+    Visits::SPEC,
+    Subscribers::SPEC,
+    Plans::SPEC,
+    PlanVersions::SPEC,
+    Services::SPEC,
+    NasTable::SPEC,
+    Sessions::SPEC,
+    UsageDays::SPEC,
+    Tasks::SPEC,
+    AuditLog::SPEC,
+    AuthEvents::SPEC,
+    KeptAnswers::SPEC,
+    Settings::SPEC,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn collection_and_index_names_are_safe_column_names_and_unique() {
+        let safe = |name: &str| {
+            name.starts_with(|c: char| c.is_ascii_lowercase())
+                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        };
+        let mut names: Vec<_> = ALL.iter().map(|spec| spec.name).collect();
+        assert!(names.iter().all(|name| safe(name)));
+        assert!(ALL.iter().flat_map(|spec| spec.indexes).all(|index| safe(index.name)));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+    }
+}
