@@ -1,0 +1,410 @@
+//! Packets written in place, into a buffer that the caller keeps and reuses.
+//!
+//! [`Reply`] answers a request and [`Request`] asks; both hand out a [`Writer`] for attributes and
+//! sign at the end. A write that does not fit leaves the packet as it was and says so.
+//!
+//! The one rule: what the protocol always demands (Message-Authenticator first, Proxy-State
+//! echoed, signatures last) happens without being asked for.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::attribute::{Ipv6Prefix, Kind, VendorKind};
+use super::authenticator::{SharedSecret, ZERO};
+use super::hiding::{self, Salt};
+use super::packet::{AUTHENTICATOR_LENGTH, Authenticator, Code, HEADER_LENGTH, MAX_LENGTH, Packet};
+use super::password::Extras;
+
+/// Room for the longest packet; kept by the caller, one per worker.
+pub type Buffer = [u8; MAX_LENGTH];
+
+/// Why something cannot be written. Always our side's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// A value longer than one attribute can hold.
+    #[error("a value of {octets} octets does not fit one attribute")]
+    ValueTooLong {
+        /// Octets of the value.
+        octets: usize,
+    },
+    /// The packet would grow beyond 4096 octets.
+    #[error("the packet would be longer than 4096 octets")]
+    PacketFull,
+    /// A password longer than 128 octets (RFC 2865 section 5.2).
+    #[error("a password of {octets} octets is longer than 128")]
+    PasswordTooLong {
+        /// Octets of the password.
+        octets: usize,
+    },
+}
+
+/// An answer under construction.
+#[derive(Debug)]
+pub struct Reply<'b> {
+    writer: Writer<'b>,
+    request_authenticator: Authenticator,
+    message_authenticator: Option<usize>,
+}
+
+impl<'b> Reply<'b> {
+    /// Starts the answer to `request`.
+    ///
+    /// A reply to Access-Request or Status-Server gets its Message-Authenticator here, before all
+    /// other attributes. Then the request's Proxy-State attributes are echoed unchanged and in
+    /// order (RFC 2865 section 5.33).
+    ///
+    /// # Errors
+    /// When the Proxy-States leave no room.
+    pub fn start(buffer: &'b mut Buffer, request: &Packet<'_>, code: Code) -> Result<Self, EncodeError> {
+        let authenticator = request.authenticator();
+        let mut writer = Writer::start(buffer, code, request.identifier(), authenticator);
+        let message_authenticator = match request.code() {
+            Code::AccessRequest | Code::StatusServer => Some(writer.message_authenticator()?),
+            Code::AccessAccept
+            | Code::AccessReject
+            | Code::AccountingRequest
+            | Code::AccountingResponse
+            | Code::AccessChallenge
+            | Code::StatusClient
+            | Code::DisconnectRequest
+            | Code::DisconnectAck
+            | Code::DisconnectNak
+            | Code::CoaRequest
+            | Code::CoaAck
+            | Code::CoaNak
+            | Code::Unknown(_) => None,
+        };
+        for state in request.all(Kind::PROXY_STATE) {
+            writer.octets(Kind::PROXY_STATE, state.value)?;
+        }
+        Ok(Self { writer, request_authenticator: *authenticator, message_authenticator })
+    }
+
+    /// Where attributes are written.
+    pub const fn attributes(&mut self) -> &mut Writer<'b> {
+        &mut self.writer
+    }
+
+    /// Writes what a password method owes the peer: MS-CHAP2-Success and the MPPE keys (RFC 2548
+    /// sections 2.3.3, 2.4.2 and 2.4.3), or MS-CHAP-MPPE-Keys (2.4.1). Nothing for PAP and CHAP.
+    ///
+    /// # Errors
+    /// When the packet is full.
+    pub fn extras(
+        &mut self,
+        extras: &Extras,
+        secret: &SharedSecret,
+        salts: [Salt; 2],
+    ) -> Result<(), EncodeError> {
+        let authenticator = self.request_authenticator;
+        let [send_salt, receive_salt] = salts;
+        match extras {
+            Extras::None => Ok(()),
+            Extras::MsChapV1(keys) => {
+                let hidden = hiding::ms_chap_mppe_keys(keys, &authenticator, secret);
+                self.writer.vendor(VendorKind::MS_CHAP_MPPE_KEYS, &hidden)
+            }
+            Extras::MsChapV2(proof) => {
+                let success = [&[proof.ident][..], &proof.authenticator_response];
+                self.writer.vendor_parts(VendorKind::MS_CHAP2_SUCCESS, &success)?;
+                let mut room = hiding::SaltedBuffer::default();
+                let send =
+                    hiding::hide_salted(&proof.send_key, send_salt, &authenticator, secret, &mut room)?;
+                self.writer.vendor(VendorKind::MS_MPPE_SEND_KEY, send)?;
+                let receive =
+                    hiding::hide_salted(&proof.receive_key, receive_salt, &authenticator, secret, &mut room)?;
+                self.writer.vendor(VendorKind::MS_MPPE_RECV_KEY, receive)
+            }
+        }
+    }
+
+    /// Writes a Tunnel-Password (RFC 2868 section 3.5). `tag` 0 means untagged.
+    ///
+    /// # Errors
+    /// When password or packet is too long.
+    pub fn tunnel_password(
+        &mut self,
+        tag: u8,
+        password: &[u8],
+        salt: Salt,
+        secret: &SharedSecret,
+    ) -> Result<(), EncodeError> {
+        let mut room = hiding::SaltedBuffer::default();
+        let hidden = hiding::hide_salted(password, salt, &self.request_authenticator, secret, &mut room)?;
+        self.writer.parts(Kind::TUNNEL_PASSWORD, &[&[tag], hidden])
+    }
+
+    /// Computes Message-Authenticator, then the Response Authenticator, and gives the packet.
+    #[must_use]
+    pub fn finish(self, secret: &SharedSecret) -> &'b [u8] {
+        let Self { mut writer, request_authenticator, message_authenticator } = self;
+        writer.sign_message(message_authenticator, &request_authenticator, secret);
+        writer.sign_packet(&request_authenticator, secret);
+        writer.into_octets()
+    }
+}
+
+/// A request under construction, for asking a RADIUS server.
+#[derive(Debug)]
+pub struct Request<'b> {
+    writer: Writer<'b>,
+    authenticator: Authenticator,
+    message_authenticator: Option<usize>,
+}
+
+impl<'b> Request<'b> {
+    /// An Access-Request; `random` is its Request Authenticator and must never repeat.
+    ///
+    /// # Errors
+    /// None in practice: the buffer has room for a first attribute.
+    pub fn access(
+        buffer: &'b mut Buffer,
+        identifier: u8,
+        random: Authenticator,
+    ) -> Result<Self, EncodeError> {
+        Self::with_random(buffer, Code::AccessRequest, identifier, random)
+    }
+
+    /// A Status-Server request (RFC 5997).
+    ///
+    /// # Errors
+    /// None in practice: the buffer has room for a first attribute.
+    pub fn status_server(
+        buffer: &'b mut Buffer,
+        identifier: u8,
+        random: Authenticator,
+    ) -> Result<Self, EncodeError> {
+        Self::with_random(buffer, Code::StatusServer, identifier, random)
+    }
+
+    /// An Accounting-Request; its authenticator is computed at the end.
+    #[must_use]
+    pub fn accounting(buffer: &'b mut Buffer, identifier: u8) -> Self {
+        let writer = Writer::start(buffer, Code::AccountingRequest, identifier, &ZERO);
+        Self { writer, authenticator: ZERO, message_authenticator: None }
+    }
+
+    fn with_random(
+        buffer: &'b mut Buffer,
+        code: Code,
+        identifier: u8,
+        random: Authenticator,
+    ) -> Result<Self, EncodeError> {
+        let mut writer = Writer::start(buffer, code, identifier, &random);
+        let message_authenticator = Some(writer.message_authenticator()?);
+        Ok(Self { writer, authenticator: random, message_authenticator })
+    }
+
+    /// Where attributes are written.
+    pub const fn attributes(&mut self) -> &mut Writer<'b> {
+        &mut self.writer
+    }
+
+    /// Writes User-Password, hidden (RFC 2865 section 5.2).
+    ///
+    /// # Errors
+    /// When it is longer than 128 octets, or the packet is full.
+    pub fn user_password(&mut self, password: &[u8], secret: &SharedSecret) -> Result<(), EncodeError> {
+        let mut room = hiding::PasswordBuffer::default();
+        let hidden = hiding::hide_user_password(password, &self.authenticator, secret, &mut room)?;
+        self.writer.octets(Kind::USER_PASSWORD, hidden)
+    }
+
+    /// Signs the request and gives the packet.
+    #[must_use]
+    pub fn finish(self, secret: &SharedSecret) -> &'b [u8] {
+        let Self { mut writer, authenticator, message_authenticator } = self;
+        match message_authenticator {
+            Some(_) => writer.sign_message(message_authenticator, &authenticator, secret),
+            None => writer.sign_packet(&ZERO, secret),
+        }
+        writer.into_octets()
+    }
+}
+
+/// Writes attributes behind one another.
+#[derive(Debug)]
+pub struct Writer<'b> {
+    buffer: &'b mut Buffer,
+    at: usize,
+}
+
+impl<'b> Writer<'b> {
+    fn start(buffer: &'b mut Buffer, code: Code, identifier: u8, authenticator: &Authenticator) -> Self {
+        let [code_field, identifier_field, _, _, rest @ ..] = &mut *buffer;
+        *code_field = code.octet();
+        *identifier_field = identifier;
+        for (target, source) in rest.iter_mut().zip(authenticator) {
+            *target = *source;
+        }
+        Self { buffer, at: HEADER_LENGTH }
+    }
+
+    /// Octets written so far, header included.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.at
+    }
+
+    /// True while there is no attribute.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.at == HEADER_LENGTH
+    }
+
+    /// Writes an attribute of any octets.
+    ///
+    /// # Errors
+    /// When the value is longer than 253 octets, or the packet is full.
+    pub fn octets(&mut self, kind: Kind, value: &[u8]) -> Result<(), EncodeError> {
+        self.parts(kind, &[value])
+    }
+
+    /// Writes a 32-bit number.
+    ///
+    /// # Errors
+    /// When the packet is full.
+    pub fn u32(&mut self, kind: Kind, value: u32) -> Result<(), EncodeError> {
+        self.octets(kind, &value.to_be_bytes())
+    }
+
+    /// Writes an IPv4 address.
+    ///
+    /// # Errors
+    /// When the packet is full.
+    pub fn ipv4(&mut self, kind: Kind, value: Ipv4Addr) -> Result<(), EncodeError> {
+        self.octets(kind, &value.octets())
+    }
+
+    /// Writes an IPv6 address (RFC 3162 section 2.1, RFC 6911 section 2.1).
+    ///
+    /// # Errors
+    /// When the packet is full.
+    pub fn ipv6(&mut self, kind: Kind, value: Ipv6Addr) -> Result<(), EncodeError> {
+        self.octets(kind, &value.octets())
+    }
+
+    /// Writes an IPv6 prefix (RFC 3162 section 2.3, RFC 4818 section 3).
+    ///
+    /// # Errors
+    /// When the packet is full.
+    pub fn ipv6_prefix(&mut self, kind: Kind, value: Ipv6Prefix) -> Result<(), EncodeError> {
+        self.octets(kind, &value.to_octets())
+    }
+
+    /// Writes text.
+    ///
+    /// # Errors
+    /// When it is longer than 253 octets of UTF-8, or the packet is full.
+    pub fn text(&mut self, kind: Kind, value: &str) -> Result<(), EncodeError> {
+        self.octets(kind, value.as_bytes())
+    }
+
+    /// Writes a vendor's attribute, one to a Vendor-Specific attribute (RFC 2865 section 5.26).
+    ///
+    /// # Errors
+    /// When the value is longer than 247 octets, or the packet is full.
+    pub fn vendor(&mut self, kind: VendorKind, value: &[u8]) -> Result<(), EncodeError> {
+        self.vendor_parts(kind, &[value])
+    }
+
+    /// Writes a vendor's 32-bit number.
+    ///
+    /// # Errors
+    /// When the packet is full.
+    pub fn vendor_u32(&mut self, kind: VendorKind, value: u32) -> Result<(), EncodeError> {
+        self.vendor(kind, &value.to_be_bytes())
+    }
+
+    /// Writes a vendor's text.
+    ///
+    /// # Errors
+    /// When it is longer than 247 octets of UTF-8, or the packet is full.
+    pub fn vendor_text(&mut self, kind: VendorKind, value: &str) -> Result<(), EncodeError> {
+        self.vendor(kind, value.as_bytes())
+    }
+
+    /// A vendor's attribute whose value lies in two pieces.
+    pub(super) fn vendor_parts(&mut self, kind: VendorKind, value: &[&[u8]]) -> Result<(), EncodeError> {
+        let octets = total(value);
+        let too_long = EncodeError::ValueTooLong { octets };
+        let length = octets.checked_add(2).and_then(|length| u8::try_from(length).ok()).ok_or(too_long)?;
+        let [a, b, c, d] = kind.vendor.0.to_be_bytes();
+        let head = [a, b, c, d, kind.kind, length];
+        let (first, second) = match value {
+            [] => (&[][..], &[][..]),
+            [first] => (*first, &[][..]),
+            [first, second] => (*first, *second),
+            [_, _, _, ..] => return Err(too_long),
+        };
+        self.parts(Kind::VENDOR_SPECIFIC, &[&head, first, second]).map_err(|error| match error {
+            EncodeError::ValueTooLong { .. } => too_long,
+            EncodeError::PacketFull | EncodeError::PasswordTooLong { .. } => error,
+        })
+    }
+
+    /// An attribute whose value lies in pieces.
+    fn parts(&mut self, kind: Kind, value: &[&[u8]]) -> Result<(), EncodeError> {
+        let octets = total(value);
+        let length = octets.saturating_add(2);
+        let length_field = u8::try_from(length).map_err(|_| EncodeError::ValueTooLong { octets })?;
+        let end = self.at.saturating_add(length);
+        let room = self.buffer.get_mut(self.at..end).ok_or(EncodeError::PacketFull)?;
+        let head = [kind.0, length_field];
+        let source = head.iter().chain(value.iter().copied().flatten());
+        for (target, source) in room.iter_mut().zip(source) {
+            *target = *source;
+        }
+        self.at = end;
+        Ok(())
+    }
+
+    /// Writes an all-zero Message-Authenticator and says where its value stands.
+    fn message_authenticator(&mut self) -> Result<usize, EncodeError> {
+        let value_at = self.at + 2;
+        self.octets(Kind::MESSAGE_AUTHENTICATOR, &ZERO)?;
+        Ok(value_at)
+    }
+
+    fn sign_message(&mut self, at: Option<usize>, authenticator: &Authenticator, secret: &SharedSecret) {
+        self.write_length();
+        let Some(at) = at else { return };
+        let octets = self.buffer.get(..self.at).unwrap_or_default();
+        if let Some(signature) = secret.message_authenticator(octets, at, authenticator) {
+            self.overwrite(at, &signature);
+        }
+    }
+
+    fn sign_packet(&mut self, computed_with: &Authenticator, secret: &SharedSecret) {
+        self.write_length();
+        let octets = self.buffer.get(..self.at).unwrap_or_default();
+        if let Some(signature) = secret.packet_authenticator(octets, computed_with) {
+            self.overwrite(AUTHENTICATOR_AT, &signature);
+        }
+    }
+
+    fn write_length(&mut self) {
+        // `at` never passes 4096, the buffer's length.
+        let length = u16::try_from(self.at).unwrap_or(u16::MAX);
+        self.overwrite(LENGTH_AT, &length.to_be_bytes());
+    }
+
+    fn overwrite(&mut self, at: usize, octets: &[u8]) {
+        if let Some(field) = self.buffer.get_mut(at..at + octets.len()) {
+            field.copy_from_slice(octets);
+        }
+    }
+
+    fn into_octets(self) -> &'b [u8] {
+        let Self { buffer, at } = self;
+        buffer.get(..at).unwrap_or_default()
+    }
+}
+
+fn total(parts: &[&[u8]]) -> usize {
+    parts.iter().map(|part| part.len()).fold(0, usize::saturating_add)
+}
+
+/// Where the Length field stands.
+const LENGTH_AT: usize = 2;
+/// Where the authenticator stands.
+const AUTHENTICATOR_AT: usize = HEADER_LENGTH - AUTHENTICATOR_LENGTH;
