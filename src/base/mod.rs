@@ -2,6 +2,9 @@
 //! imports a room. The one rule: whatever reads the outside (time, randomness) is asked for by
 //! name at the rim and handed in, so that the rooms above stay plain functions.
 
+pub mod backoff;
 pub mod clock;
 pub mod entropy;
+pub mod health;
 pub mod secret;
+pub mod telemetry;

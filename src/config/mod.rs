@@ -1,1 +1,166 @@
-//! (room under construction)
+//! The one configuration file: read, checked whole, explained.
+//!
+//! [`parse`] turns text into a [`Config`] or into every fault at once; it opens no file and asks no
+//! clock. [`load`] is the rim around it: it reads the file, looks at permissions and at the files
+//! that secrets are kept in. What a setting does is not decided here but in the room that uses it.
+//!
+//! The one rule: strict, and kind about it. Nothing that was written is ignored, and each fault
+//! names file, line, column, key, what is wrong and what to write instead.
+
+mod control;
+mod currency;
+mod fault;
+mod http;
+mod kind;
+mod load;
+mod log;
+mod moment;
+mod radius;
+mod reader;
+mod reference;
+mod secrets;
+mod site;
+mod size;
+mod store;
+
+use std::path::Path;
+
+pub use control::Control;
+pub use currency::Currency;
+pub use fault::Fault;
+pub use http::Http;
+pub use load::{Environment, MAX_FILE_OCTETS, load};
+pub use log::Log;
+pub use radius::Radius;
+pub use reader::{Applies, Origin, Setting};
+pub use reference::{SecretError, SecretRef};
+pub use secrets::{BOX_KEY_OCTETS, Secrets, box_key};
+pub use site::{Site, TaxRate};
+pub use size::ByteSize;
+pub use store::{Engine, Store};
+
+use reader::Reader;
+
+/// Where the daemon looks when `--config` is not given.
+pub const DEFAULT_PATH: &str = "/etc/dotmac-edge/edge.toml";
+
+/// Everything that the operator decided, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// True where shortcuts are allowed that would lose or expose a customer's data.
+    pub development: bool,
+    /// The place: its name, time zone, currency and tax.
+    pub site: Site,
+    /// What outlives the process.
+    pub store: Store,
+    /// The API's and the metrics' listeners.
+    pub http: Http,
+    /// RADIUS over UDP.
+    pub radius: Radius,
+    /// The command line's way in.
+    pub control: Control,
+    /// What is written to the log, and where.
+    pub log: Log,
+    /// Where the keys are.
+    pub secrets: Secrets,
+    settings: Vec<Setting>,
+}
+
+/// Reads a configuration text; `path` only names it in faults.
+///
+/// # Errors
+/// Every fault of the text, in the order of its lines.
+pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
+    let (document, syntax) = toml::de::DeTable::parse_recoverable(text);
+    let mut reader = Reader::new(text, path);
+    reader.syntax(&syntax);
+    let root = document.get_ref();
+    let development = reader.root(root, |section| section.optional("development", Applies::Restart, false));
+    let parts = (
+        reader.section(root, "site", Site::read),
+        reader.section(root, "store", Store::read),
+        reader.section(root, "http", Http::read),
+        reader.section(root, "radius", Radius::read),
+        reader.section(root, "control", Control::read),
+        reader.section(root, "log", Log::read),
+        reader.section(root, "secrets", Secrets::read),
+    );
+    reader.unknown_sections(root);
+    let settings = reader.finish()?;
+    let (site, store, http, radius, control, log, secrets) = parts;
+    Ok(Config { development, site, store, http, radius, control, log, secrets, settings })
+}
+
+impl Config {
+    /// Each setting in force and where it came from, in the order of the sections.
+    #[must_use]
+    pub fn effective(&self) -> &[Setting] {
+        &self.settings
+    }
+}
+
+/// One setting that differs between two configurations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Dotted path, as `radius.workers`.
+    pub key: String,
+    /// The value so far, as it would be written in the file.
+    pub from: String,
+    /// The value wanted.
+    pub to: String,
+    /// Whether a running daemon can take it over.
+    pub applies: Applies,
+}
+
+/// What a reload from `old` to `new` would change; empty when nothing would.
+#[must_use]
+pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
+    let before = |key: &str| old.settings.iter().find(|setting| setting.key == key);
+    new.settings
+        .iter()
+        .filter_map(|setting| {
+            let from = before(&setting.key).map_or("", |was| was.value.as_str());
+            (from != setting.value).then(|| Change {
+                key: setting.key.clone(),
+                from: from.to_owned(),
+                to: setting.value.clone(),
+                applies: setting.applies,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALLEST: &str = "[site]\ntimezone = \"Africa/Lagos\"\ncurrency = \"NGN\"\n";
+
+    #[test]
+    fn a_reload_tells_what_changes_and_what_has_to_wait_for_a_restart() {
+        let old = parse(SMALLEST, Path::new("a")).unwrap();
+        let text = format!("{SMALLEST}name = \"Lekki\"\n[radius]\nworkers = 3\n");
+        let new = parse(&text, Path::new("a")).unwrap();
+        let changes = diff(&old, &new);
+        let short: Vec<_> = changes
+            .iter()
+            .map(|change| (change.key.as_str(), change.from.as_str(), change.to.as_str(), change.applies))
+            .collect();
+        assert_eq!(
+            short,
+            [
+                ("site.name", "\"DotMac Edge\"", "\"Lekki\"", Applies::Live),
+                ("radius.workers", "2", "3", Applies::Restart),
+            ]
+        );
+        assert_eq!(diff(&new, &new), []);
+    }
+
+    #[test]
+    fn a_setting_says_whether_it_was_written_or_is_a_default() {
+        let config = parse(SMALLEST, Path::new("a")).unwrap();
+        let origin = |key: &str| config.effective().iter().find(|s| s.key == key).unwrap().origin;
+        assert_eq!(origin("site.currency"), Origin::File { line: 3 });
+        assert_eq!(origin("radius.workers"), Origin::Default);
+    }
+}
