@@ -8,7 +8,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::lock::{self, Lock, LockMode};
+use super::lock::{self, Lock, LockMode, LockReason};
 use super::plan::PlanTerms;
 use super::rate::Rates;
 use super::refusal::Refusal;
@@ -69,8 +69,11 @@ pub struct Entitlement {
 pub enum Access {
     /// All of it.
     Full,
-    /// The portal and the way to pay only; the lock says why.
-    Captive,
+    /// The portal and the way to pay only. What cannot be captive must refuse instead.
+    Captive {
+        /// The lock that decides.
+        reason: LockReason,
+    },
 }
 
 impl<'a> Facts<'a> {
@@ -130,7 +133,7 @@ fn in_force(facts: &Facts<'_>) -> Result<(), Refusal> {
 fn access_left_by(locks: &[Lock]) -> Result<Access, Refusal> {
     let Some(lock) = lock::strictest(locks) else { return Ok(Access::Full) };
     match lock.mode {
-        LockMode::Captive => Ok(Access::Captive),
+        LockMode::Captive => Ok(Access::Captive { reason: lock.reason }),
         LockMode::HardReject => Err(Refusal::Locked { reason: lock.reason }),
     }
 }

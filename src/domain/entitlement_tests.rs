@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::lock::LockReason;
 use crate::domain::money::{Currency, Money};
 use crate::domain::plan::ServiceType;
 use crate::domain::rate::{BitsPerSecond, Download, Upload};
@@ -124,7 +123,7 @@ fn each_fact_refuses_with_its_own_reason() {
 fn a_captive_lock_leaves_the_way_to_pay_and_a_hard_one_beats_it() {
     let mut case = Case::good();
     case.locks = vec![lock(LockMode::Captive)];
-    assert_eq!(case.ask(100).unwrap().access, Access::Captive);
+    assert_eq!(case.ask(100).unwrap().access, Access::Captive { reason: LockReason::Overdue });
     case.locks.push(lock(LockMode::HardReject));
     assert!(case.ask(100).is_err());
 }

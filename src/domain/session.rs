@@ -27,6 +27,9 @@ pub struct Session {
     /// Whose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscriber_id: Option<SubscriberId>,
+    /// Version of the contract's terms under which the login was granted, from our own Class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted_terms: Option<u32>,
     /// The login as reported.
     pub username: String,
     /// Calling-Station-Id as reported: usually the device's MAC.

@@ -141,20 +141,24 @@ collection! {
     ]
 }
 
-/// What a service used on one day of the site's calendar.
+/// What a service used on one day of the site's calendar, within one paid period.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageDay {
     /// Which service.
     pub service_id: ServiceId,
+    /// Start of the paid period it counts against; `None` outside any.
+    #[serde(default)]
+    pub period: Option<jiff::Timestamp>,
     /// Which day, `YYYY-MM-DD` in the site's zone.
     pub day: jiff::civil::Date,
 }
 
 impl UsageDay {
-    /// The record's key: `<service>/<day>`.
+    /// The record's key: `<service>/<day>/<period, Unix milliseconds>`.
     #[must_use]
     pub fn key(&self) -> String {
-        format!("{}/{}", self.service_id, self.day)
+        let period = self.period.map_or(0, |from| from.as_millisecond());
+        format!("{}/{}/{period}", self.service_id, self.day)
     }
 }
 
