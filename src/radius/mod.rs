@@ -13,12 +13,18 @@
 //! | [`authenticator`] | who sent this packet |
 //! | [`hiding`] | values hidden under the shared secret |
 //! | [`password`], [`mschap`] | PAP, CHAP, MS-CHAP |
+//! | [`exchange`] | which datagrams are let in |
+//! | [`duplicate`] | which were answered already |
+//! | [`client`] | the asking side |
 //!
 //! The one rule: nothing of a peer's is believed before [`authenticator`] has spoken.
 
 pub mod attribute;
 pub mod authenticator;
+pub mod client;
+pub mod duplicate;
 pub mod encode;
+pub mod exchange;
 pub mod hiding;
 pub mod mschap;
 pub mod packet;
@@ -26,7 +32,9 @@ pub mod password;
 
 pub use attribute::{Attribute, Ipv6Prefix, Kind, Vendor, VendorAttribute, VendorKind, octets64};
 pub use authenticator::{AuthenticityError, SharedSecret};
+pub use duplicate::{DuplicateCache, Offer, RequestKey};
 pub use encode::{Buffer, EncodeError, Reply, Request, Writer};
+pub use exchange::{Admitted, Discard, MessageAuthenticatorRule, NasFacts, PortKind, SecretFit, admit};
 pub use hiding::{PasswordBuffer, Salt};
 pub use mschap::{NtHash, nt_hash};
 pub use packet::{Authenticator, Code, DecodeError, Packet};
