@@ -6,5 +6,6 @@ pub mod backoff;
 pub mod clock;
 pub mod entropy;
 pub mod health;
+pub mod jobs;
 pub mod secret;
 pub mod telemetry;
