@@ -8,7 +8,6 @@
 //! names file, line, column, key, what is wrong and what to write instead.
 
 mod control;
-mod currency;
 mod fault;
 mod http;
 mod kind;
@@ -26,7 +25,6 @@ mod store;
 use std::path::Path;
 
 pub use control::Control;
-pub use currency::Currency;
 pub use fault::Fault;
 pub use http::Http;
 pub use load::{Environment, MAX_FILE_OCTETS, load};
@@ -86,8 +84,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         reader.section(root, "secrets", Secrets::read),
     );
     reader.unknown_sections(root);
-    let settings = reader.finish()?;
     let (site, store, http, radius, control, log, secrets) = parts;
+    let (settings, site) = reader.finish(site)?;
     Ok(Config { development, site, store, http, radius, control, log, secrets, settings })
 }
 

@@ -150,14 +150,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Everything read, or every fault in the order of the text.
-    pub(super) fn finish(mut self) -> Result<Vec<Setting>, Vec<Fault>> {
+    /// Everything read with the `part` that has no defaults, or every fault in the order of the text.
+    pub(super) fn finish<T>(mut self, part: Option<T>) -> Result<(Vec<Setting>, T), Vec<Fault>> {
         self.overlapping_listeners();
-        if self.faults.is_empty() {
-            return Ok(self.settings);
-        }
         self.faults.sort_by_key(|fault| (fault.line, fault.column));
-        Err(self.faults)
+        match part {
+            Some(part) if self.faults.is_empty() => Ok((self.settings, part)),
+            Some(_) | None => Err(self.faults),
+        }
     }
 
     fn fault(&mut self, span: Range<usize>, key: String, wrong: Wrong) {
@@ -244,20 +244,23 @@ impl Section<'_, '_> {
         value
     }
 
-    /// A key without which the daemon would have to guess; `stand_in` only fills the struct
-    /// that is thrown away with the faults.
+    /// A key without which the daemon would have to guess; without it the file is refused.
     pub(super) fn required<T: Kind>(
         &mut self,
         key: &'static str,
         applies: Applies,
-        stand_in: T,
         remedy: &str,
-    ) -> T {
+    ) -> Option<T> {
+        let path = dotted(self.name, key);
         if self.table.is_none_or(|table| !table.contains_key(key)) {
-            let path = dotted(self.name, key);
+            self.known.push(key);
             self.reader.fault(self.at..self.at, path, Wrong::new("required and missing", remedy));
+            return None;
         }
-        self.optional(key, applies, stand_in)
+        let (value, line) = self.take(key, |_: &T| Ok(()))?;
+        let origin = Origin::File { line };
+        self.reader.settings.push(Setting { key: path, value: value.show(), origin, applies });
+        Some(value)
     }
 
     /// One listener; port 0, any free port, only in development.

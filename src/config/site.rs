@@ -3,10 +3,10 @@
 use jiff::tz::TimeZone;
 use toml::de::DeValue;
 
-use super::currency::Currency;
 use super::fault::Wrong;
 use super::kind::{Kind, quoted, text};
 use super::reader::{Applies, Section};
+use crate::domain::money::Currency;
 
 /// The place.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,23 +22,16 @@ pub struct Site {
 }
 
 impl Site {
-    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
         let name = section.optional("name", Applies::Live, "DotMac Edge".to_owned());
-        let Zone(timezone) = section.required(
-            "timezone",
-            Applies::Restart,
-            Zone(TimeZone::UTC),
-            "name the site's zone, as timezone = \"Africa/Lagos\"",
-        );
-        // Neither has a safe default: a wrong currency or zone bills customers wrongly in silence.
-        let currency = section.required(
-            "currency",
-            Applies::Restart,
-            Currency::NONE,
-            "name what prices are in, as currency = \"NGN\"",
-        );
+        // Neither has a safe default: a wrong zone or currency bills customers wrongly in silence.
+        let zone = "name the site's zone, as timezone = \"Africa/Lagos\"";
+        let timezone = section.required("timezone", Applies::Restart, zone);
+        let prices = "name what prices are in, as currency = \"NGN\"";
+        let currency = section.required("currency", Applies::Restart, prices);
         let tax_rate = section.optional("tax_rate", Applies::Live, TaxRate::ZERO);
-        Self { name, timezone, currency, tax_rate }
+        let Zone(timezone) = timezone?;
+        Some(Self { name, timezone, currency: currency?, tax_rate })
     }
 }
 
@@ -87,6 +80,23 @@ impl Kind for TaxRate {
         let fraction = fraction.trim_end_matches('0');
         let point = if fraction.is_empty() { "" } else { "." };
         quoted(&format!("{whole}{point}{fraction}%"))
+    }
+}
+
+impl Kind for Currency {
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        let code = text(value, "a currency code", "\"NGN\"")?;
+        Self::parse(code).map_err(|_| {
+            let remedy = match Self::parse(&code.to_ascii_uppercase()) {
+                Ok(meant) => format!("did you mean \"{meant}\"?"),
+                Err(_) => "write its three capital letters from ISO 4217, as \"NGN\" or \"USD\"".to_owned(),
+            };
+            Wrong::new(format!("{} is not a currency in use", quoted(code)), remedy)
+        })
+    }
+
+    fn show(&self) -> String {
+        quoted(self.code())
     }
 }
 
