@@ -331,7 +331,8 @@ mod rfc5080_s2_2_2_tests {
             cache.offer(&key, now);
             cache.complete(&key, &[0; 100], now);
         }
-        assert_eq!(cache.places.capacity(), map);
+        // A map counts places not yet cleared as taken, so its capacity may look smaller, never larger.
+        assert!(cache.places.capacity() <= map);
         assert_eq!((cache.entries.capacity(), cache.free.capacity()), (entries, free));
     }
 

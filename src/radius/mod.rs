@@ -16,12 +16,14 @@
 //! | [`exchange`] | which datagrams are let in |
 //! | [`duplicate`] | which were answered already |
 //! | [`client`] | the asking side |
+//! | [`dictionary`] | names for people |
 //!
 //! The one rule: nothing of a peer's is believed before [`authenticator`] has spoken.
 
 pub mod attribute;
 pub mod authenticator;
 pub mod client;
+pub mod dictionary;
 pub mod duplicate;
 pub mod encode;
 pub mod exchange;
@@ -32,6 +34,7 @@ pub mod password;
 
 pub use attribute::{Attribute, Ipv6Prefix, Kind, Vendor, VendorAttribute, VendorKind, octets64};
 pub use authenticator::{AuthenticityError, SharedSecret};
+pub use dictionary::Dictionary;
 pub use duplicate::{DuplicateCache, Offer, RequestKey};
 pub use encode::{Buffer, EncodeError, Reply, Request, Writer};
 pub use exchange::{Admitted, Discard, MessageAuthenticatorRule, NasFacts, PortKind, SecretFit, admit};
