@@ -164,6 +164,11 @@ impl Page {
     pub const fn first(limit: usize) -> Self {
         Self { after: None, limit, reverse: false }
     }
+
+    /// The limit as an engine keeps it: at least one, at most [`MAX_PAGE`].
+    pub(crate) fn bounded(&self) -> usize {
+        self.limit.clamp(1, MAX_PAGE)
+    }
 }
 
 /// A position in a scan.

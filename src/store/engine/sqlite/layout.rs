@@ -1,0 +1,127 @@
+//! The file's own tables, and what makes it recognisable.
+//!
+//! The one rule: a store that was here and is gone is never taken for a new one.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::connection::{self, opening};
+use super::table::Table;
+use crate::store::files;
+use crate::store::options::{OpenError, Options};
+
+/// Makes the file when there never was one.
+pub(super) fn ensure_file(options: &Options, path: &Path) -> Result<(), OpenError> {
+    let mark = options.dir.join(MARK);
+    let known = mark.exists();
+    if !path.exists() {
+        if known {
+            return Err(OpenError::Vanished { path: path.to_owned() });
+        }
+        let fault = |source| OpenError::File { doing: "make", path: path.to_owned(), source };
+        files::create_new(path, b"").map_err(fault)?;
+    }
+    if known {
+        return Ok(());
+    }
+    let id = initialise(options, path)?;
+    files::replace(&mark, format!("{id}\n").as_bytes()).map_err(|source| OpenError::File {
+        doing: "mark",
+        path: mark,
+        source,
+    })
+}
+
+/// Makes our tables in an empty file; gives the store's id. A file that has them already is left
+/// alone: its making was interrupted before the mark was set.
+fn initialise(options: &Options, path: &Path) -> Result<String, OpenError> {
+    let fault = opening("make");
+    let connection = connection::writing(path).map_err(&fault)?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(&fault)?;
+    if tables > 0 {
+        check_ours(&connection, path)?;
+        return value(&connection, "store_id").map_err(&fault)?.ok_or_else(|| foreign(path));
+    }
+    let random: [u8; 16] = options
+        .entropy
+        .bytes()
+        .map_err(|error| OpenError::Engine { doing: "name", why: error.to_string() })?;
+    let id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let transaction = connection.unchecked_transaction().map_err(&fault)?;
+    transaction.execute_batch(OWN_TABLES).map_err(&fault)?;
+    let set = "INSERT INTO store_meta (name, value) VALUES (?1, ?2)";
+    transaction.execute(set, ["store_id", &id]).map_err(&fault)?;
+    transaction.execute(set, ["key_id", options.seal_key.id()]).map_err(&fault)?;
+    transaction.pragma_update(None, "application_id", APPLICATION).map_err(&fault)?;
+    transaction.pragma_update(None, "user_version", FORMAT).map_err(&fault)?;
+    transaction.commit().map_err(&fault)?;
+    drop(connection);
+    Ok(id)
+}
+
+/// Refuses what is not ours, newer, or sealed with another key.
+pub(super) fn recognise(connection: &Connection, options: &Options, path: &Path) -> Result<(), OpenError> {
+    check_ours(connection, path)?;
+    let found = value(connection, "key_id").map_err(opening("recognise"))?.unwrap_or_default();
+    if found != options.seal_key.id() {
+        return Err(OpenError::OtherKey { found, ours: options.seal_key.id().to_owned() });
+    }
+    Ok(())
+}
+
+fn check_ours(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let fault = opening("recognise");
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    if number("application_id").map_err(&fault)? != APPLICATION {
+        return Err(foreign(path));
+    }
+    let format = number("user_version").map_err(&fault)?;
+    if format > FORMAT {
+        return Err(OpenError::Newer { what: format!("its file has format {format}, we know {FORMAT}") });
+    }
+    Ok(())
+}
+
+/// One of the store's own facts.
+pub(crate) fn value(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+    connection.query_row("SELECT value FROM store_meta WHERE name = ?1", [name], |row| row.get(0)).optional()
+}
+
+fn foreign(path: &Path) -> OpenError {
+    OpenError::Foreign { path: path.to_owned() }
+}
+
+/// Makes the tables of collections that are new.
+pub(super) fn extend(connection: &Connection, tables: &[Table]) -> Result<(), OpenError> {
+    let fault = opening("lay out");
+    let transaction = connection.unchecked_transaction().map_err(&fault)?;
+    for table in tables {
+        transaction.execute_batch(&table.create()).map_err(&fault)?;
+    }
+    transaction.commit().map_err(&fault)
+}
+
+/// What `file(1)` and we recognise a store by: "DMED".
+const APPLICATION: i32 = 0x444D_4544;
+/// The layout of the store's own tables.
+pub(crate) const FORMAT: i32 = 1;
+/// Tells that a store was made here.
+pub(crate) const MARK: &str = "store.id";
+const OWN_TABLES: &str = "
+CREATE TABLE store_meta (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE store_layout (
+    collection TEXT NOT NULL PRIMARY KEY, schema INTEGER NOT NULL, declared TEXT NOT NULL
+) STRICT;
+CREATE TABLE store_tally (name TEXT NOT NULL PRIMARY KEY, records INTEGER NOT NULL, seal BLOB NOT NULL) STRICT;
+CREATE TABLE store_changes (
+    seq INTEGER PRIMARY KEY, at_millis INTEGER NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
+    payload TEXT NOT NULL, seal BLOB NOT NULL
+) STRICT;
+CREATE TABLE store_units (id BLOB NOT NULL UNIQUE, at_millis INTEGER NOT NULL) STRICT;
+CREATE INDEX store_units__at_millis ON store_units (at_millis);
+CREATE TABLE store_damage (
+    collection TEXT NOT NULL, key TEXT NOT NULL, why TEXT NOT NULL, UNIQUE (collection, key)
+) STRICT;
+";
