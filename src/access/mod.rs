@@ -1,1 +1,130 @@
-//! (room under construction)
+//! Who gets on: logins are decided here, and sessions are written here and nowhere else.
+//!
+//! [`Access::authenticate`] holds a claim against the stored credential and then asks
+//! [`entitle`](crate::domain::entitlement::entitle); [`Access::record`] turns an accounting report
+//! into a durable change. It knows nothing of RADIUS packets: evidence and reports come in the
+//! product's words. The one rule: a report is acknowledged only after its commit.
+
+mod account;
+mod authenticate;
+mod class;
+mod log;
+mod meter;
+mod restart;
+mod shards;
+mod table;
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+pub use account::{Recorded, Report, Then};
+pub use authenticate::{Answer, Attempt, Evidence};
+pub use class::{CLASS_LENGTH, ClassKey};
+pub use log::{AuthLog, EVENTS_PER_FLUSH, FlushError, Noted};
+pub use restart::Restart;
+pub use table::OpenSession;
+
+use crate::base::entropy::Entropy;
+use crate::domain::entitlement::{Usage, period_start};
+use crate::domain::ids::ServiceId;
+use crate::domain::provisioning::Proof;
+use crate::store::Store;
+use crate::store::contract::ReadError;
+use crate::store::snapshot::{Login, Snapshot};
+use jiff::Timestamp;
+use table::SessionTable;
+
+/// The use case; one a daemon, shared by all doors.
+pub struct Access {
+    store: Store,
+    snapshot: Arc<Snapshot>,
+    sessions: Arc<SessionTable>,
+    class_key: ClassKey,
+    log: AuthLog,
+    zone: TimeZone,
+    entropy: Entropy,
+}
+
+/// What [`Access::new`] is built from.
+#[derive(Debug)]
+pub struct Parts {
+    /// The store.
+    pub store: Store,
+    /// Its in-memory reads, already loaded.
+    pub snapshot: Arc<Snapshot>,
+    /// Signs our Class attribute.
+    pub class_key: ClassKey,
+    /// The site's zone: where a day of usage begins.
+    pub zone: TimeZone,
+    /// For new ids.
+    pub entropy: Entropy,
+}
+
+impl Access {
+    /// Builds the use case and reads open sessions and usage back from the store.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn open(parts: Parts) -> Result<Arc<Self>, ReadError> {
+        let Parts { store, snapshot, class_key, zone, entropy } = parts;
+        let sessions = SessionTable::load(&store).await?;
+        Ok(Arc::new(Self { store, snapshot, sessions, class_key, log: AuthLog::default(), zone, entropy }))
+    }
+
+    /// The log of answers, for the job that writes it down.
+    #[must_use]
+    pub const fn log(&self) -> &AuthLog {
+        &self.log
+    }
+
+    /// The in-memory reads.
+    #[must_use]
+    pub const fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// How many sessions are open.
+    #[must_use]
+    pub fn open_sessions(&self) -> usize {
+        self.sessions.open_count()
+    }
+
+    /// The open sessions of a service.
+    #[must_use]
+    pub fn sessions_of(&self, service: ServiceId) -> Vec<OpenSession> {
+        self.sessions.of_service(service)
+    }
+
+    /// What a service has used of the period that covers `now`.
+    #[must_use]
+    pub fn usage(&self, login: &Login, now: Timestamp) -> Usage {
+        let period = period_start(&login.service.intervals, now);
+        self.sessions.usage(login.service.id, period)
+    }
+
+    /// What can be shown about a service's enforcement at its NAS: a session that was granted
+    /// under other terms, or that we did not grant, still runs under an old answer.
+    #[must_use]
+    pub fn proof(&self, service: ServiceId, terms_version: u32) -> Proof {
+        let open = self.sessions.of_service(service);
+        if open.is_empty() {
+            return Proof::NothingToEnforce;
+        }
+        let old = open.iter().filter(|one| one.granted_terms != Some(terms_version)).count();
+        if old == 0 {
+            return Proof::InForce;
+        }
+        Proof::Owed {
+            what: format!(
+                "{old} session(s) opened under an earlier answer must end or be changed at their NAS"
+            ),
+        }
+    }
+}
+
+impl std::fmt::Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Access({} open sessions)", self.open_sessions())
+    }
+}

@@ -19,6 +19,9 @@ pub struct Session {
     pub id: SessionId,
     /// Where: the NAS that reports it.
     pub nas_id: NasId,
+    /// The NAS's own address, where its record covers a network of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nas_address: Option<IpAddr>,
     /// The NAS's own id for it (Acct-Session-Id), unique among that NAS's open sessions.
     pub acct_session_id: String,
     /// Which service, when the login is known.
@@ -138,6 +141,12 @@ impl Counters {
             seconds: at(4),
             heard_millis: at(5),
         }
+    }
+
+    /// The positions and values that are above zero, for a merge.
+    #[must_use]
+    pub fn to_merge(self) -> Vec<(usize, u64)> {
+        self.to_array().into_iter().enumerate().filter(|(_, value)| *value > 0).collect()
     }
 
     /// The larger of each: what two reports of one session together say.

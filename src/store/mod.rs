@@ -22,6 +22,7 @@ pub mod handle;
 pub mod options;
 pub mod record;
 pub mod seal;
+pub mod snapshot;
 #[doc(hidden)]
 pub mod suite;
 pub mod tables;

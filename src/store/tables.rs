@@ -3,8 +3,11 @@
 //! One marker type a collection. An index that is not here cannot be scanned by. Changing a body's
 //! shape means a higher `schema` and a step in `upgrade`.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
+use super::Registration;
 use super::contract::{Collection, CollectionSpec, IndexSpec, IndexValue, RecordKey, SealKind};
 use crate::domain::audit::AuditEntry;
 use crate::domain::auth_event::AuthEvent;
@@ -130,7 +133,7 @@ collection! {
     /// Network sessions, open and ended; counters as [`Counters::NAMES`].
     Sessions: "sessions", SessionId => Session, schema 1, Checksum, counters Counters::NAMES,
     [
-        nas_session = |session| nas_session_key(session.nas_id, &session.acct_session_id).into(),
+        nas_session = |session| session_key(session.nas_id, session.nas_address, &session.acct_session_id).into(),
         service_id = |session| session.service_id.map(|id| id.to_key()).into(),
         subscriber_id = |session| session.subscriber_id.map(|id| id.to_key()).into(),
         open_since = |session| match session.closed_at {
@@ -231,27 +234,33 @@ collection! {
 
 /// The index under which a NAS's own session id finds our sessions.
 #[must_use]
-pub fn nas_session_key(nas: NasId, acct_session_id: &str) -> String {
-    format!("{nas}|{acct_session_id}")
+pub fn session_key(nas: NasId, address: Option<IpAddr>, acct_session_id: &str) -> String {
+    address.map_or_else(
+        || format!("{nas}|{acct_session_id}"),
+        |address| format!("{nas}|{address}|{acct_session_id}"),
+    )
 }
 
-/// Every collection, for opening an engine and for walking the whole store.
-pub const ALL: &[&CollectionSpec] = &[
-    Staffs::SPEC,
-    Visits::SPEC,
-    Subscribers::SPEC,
-    Plans::SPEC,
-    PlanVersions::SPEC,
-    Services::SPEC,
-    NasTable::SPEC,
-    Sessions::SPEC,
-    UsageDays::SPEC,
-    Tasks::SPEC,
-    AuditLog::SPEC,
-    AuthEvents::SPEC,
-    KeptAnswers::SPEC,
-    Settings::SPEC,
-];
+/// Every collection, for opening a store.
+#[must_use]
+pub fn all() -> Vec<Registration> {
+    vec![
+        Registration::of::<Staffs>(),
+        Registration::of::<Visits>(),
+        Registration::of::<Subscribers>(),
+        Registration::of::<Plans>(),
+        Registration::of::<PlanVersions>(),
+        Registration::of::<Services>(),
+        Registration::of::<NasTable>(),
+        Registration::of::<Sessions>(),
+        Registration::of::<UsageDays>(),
+        Registration::of::<Tasks>(),
+        Registration::of::<AuditLog>(),
+        Registration::of::<AuthEvents>(),
+        Registration::of::<KeptAnswers>(),
+        Registration::of::<Settings>(),
+    ]
+}
 
 #[cfg(test)]
 mod tests {
@@ -263,11 +272,12 @@ mod tests {
             name.starts_with(|c: char| c.is_ascii_lowercase())
                 && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         };
-        let mut names: Vec<_> = ALL.iter().map(|spec| spec.name).collect();
+        let all = all();
+        let mut names: Vec<_> = all.iter().map(|one| one.spec.name).collect();
         assert!(names.iter().all(|name| safe(name)));
-        assert!(ALL.iter().flat_map(|spec| spec.indexes).all(|index| safe(index.name)));
+        assert!(all.iter().flat_map(|one| one.spec.indexes).all(|index| safe(index.name)));
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), ALL.len());
+        assert_eq!(names.len(), all.len());
     }
 }

@@ -1,0 +1,448 @@
+//! Accounting: a report in, a durable change out, then the acknowledgement.
+//!
+//! The rules are in [`crate::domain::session`]; here they meet the table and the store. Memory is
+//! changed first and taken back when the commit fails, so that a report that follows at once sees
+//! its predecessor. Counters are absolute and merge by maximum: repeats and reordering are
+//! harmless, and the increase is rolled up into the day's usage in the same commit.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Access;
+use super::meter::increase;
+use super::table::{Ended, Entry, Shard};
+use crate::domain::entitlement::{Usage, period_start};
+use crate::domain::ids::{NasId, ServiceId, SessionId};
+use crate::domain::session::{
+    CloseReason, Counters, Known, OpenedBy, ReportKind, Session, Transition, transition,
+};
+use crate::store::contract::{CommitError, Committed, Expected, IndexValue, Page, Range, Record, Unit};
+use crate::store::snapshot::Login;
+use crate::store::tables::{SESSION_TO_DAY, Sessions, UsageDay, UsageDays, session_key};
+
+/// One accounting report, in the product's words.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Start, Interim-Update or Stop.
+    pub kind: ReportKind,
+    /// From which NAS.
+    pub nas_id: NasId,
+    /// The NAS's own address, where its record covers a network.
+    pub nas_address: Option<IpAddr>,
+    /// Source address of the report.
+    pub source: IpAddr,
+    /// Acct-Session-Id.
+    pub acct_session_id: String,
+    /// User-Name; may be empty.
+    pub username: String,
+    /// Our Class, as repeated by the NAS.
+    pub class: Option<Vec<u8>>,
+    /// Calling-Station-Id.
+    pub station: Option<String>,
+    /// Called-Station-Id.
+    pub called_station: Option<String>,
+    /// NAS-Port-Id, or NAS-Port as text.
+    pub nas_port: Option<String>,
+    /// Framed-IP-Address.
+    pub ipv4: Option<Ipv4Addr>,
+    /// Framed-IPv6-Prefix, as text.
+    pub ipv6_prefix: Option<String>,
+    /// Delegated-IPv6-Prefix, as text.
+    pub delegated_prefix: Option<String>,
+    /// The absolute counters, without `heard_millis`.
+    pub counters: Counters,
+    /// When it happened: Event-Timestamp, or our time less Acct-Delay-Time.
+    pub happened_at: Timestamp,
+    /// Acct-Terminate-Cause of a Stop.
+    pub terminate_cause: Option<u32>,
+}
+
+/// What became of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// The change is queued; the callback will be called with its outcome.
+    Queued,
+    /// Memory cannot tell whether the session is known: call [`Access::learn`], then try again.
+    AskStore,
+}
+
+/// Called once the report's commit is durable, or has failed.
+pub type Then = Box<dyn FnOnce(Result<(), CommitError>) + Send>;
+
+/// How to take a change of memory back.
+enum Undo {
+    Nothing,
+    Reopen { entry: Box<Entry> },
+    Forget { service: Option<ServiceId>, used: Usage, period: Option<Timestamp> },
+}
+
+/// A change to commit and how to take its shadow in memory back.
+struct Planned {
+    unit: Unit,
+    undo: Undo,
+}
+
+impl Access {
+    /// Records a report that arrived at `now`. `then` is called exactly once, unless the answer is
+    /// [`Recorded::AskStore`]; from any thread, and it must be quick.
+    ///
+    /// # Errors
+    /// When the change cannot even be built; nothing was changed and `then` is not called.
+    pub fn record(
+        self: &Arc<Self>,
+        report: &Report,
+        now: Timestamp,
+        then: impl FnOnce() -> Then,
+    ) -> Result<Recorded, CommitError> {
+        let key = session_key(report.nas_id, report.nas_address, &report.acct_session_id);
+        let planned = {
+            let mut shard = self.sessions.shard(&key);
+            let Some(known) = self.known(&shard, &key) else { return Ok(Recorded::AskStore) };
+            self.plan(&mut shard, &key, known, report, now)?
+        };
+        let (me, then) = (Arc::clone(self), then());
+        let undo = planned.undo;
+        self.store.submit_then(
+            planned.unit,
+            Box::new(move |outcome: Result<Committed, CommitError>| {
+                if outcome.is_err() {
+                    me.take_back(&key, undo);
+                }
+                then(outcome.map(|_| ()));
+            }),
+        );
+        Ok(Recorded::Queued)
+    }
+
+    /// Asks the store whether it knows a session of this id, so that the next
+    /// [`Access::record`] can decide.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn learn(&self, report: &Report) -> Result<(), crate::store::contract::ReadError> {
+        let key = session_key(report.nas_id, report.nas_address, &report.acct_session_id);
+        let range = Range::Equals("nas_session", IndexValue::Text(key.clone()));
+        let found = self.store.scan::<Sessions>(range, Page::first(LATEST)).await?;
+        let hash = self.sessions.hash(&key);
+        let latest = found.records.into_iter().max_by_key(|one: &Record<Sessions>| one.body.opened_at);
+        match latest {
+            Some(record) => {
+                let mut shard = self.sessions.shard(&key);
+                shard.learned(hash, record.body.closed_at.map(|closed_at| ended_of(&record, closed_at)));
+                drop(shard);
+                if record.body.closed_at.is_none() {
+                    self.sessions.take_in(record);
+                }
+            }
+            None => self.sessions.shard(&key).learned_nothing(hash),
+        }
+        Ok(())
+    }
+
+    fn known(&self, shard: &Shard, key: &str) -> Option<Known> {
+        if shard.open.contains_key(key) {
+            return Some(Known::Open);
+        }
+        if let Some(ended) = shard.ended.get(&self.sessions.hash(key)) {
+            return Some(Known::Closed { opened_at: ended.opened_at, closed_at: ended.closed_at });
+        }
+        (!self.sessions.must_ask_store(shard, key)).then_some(Known::Nothing)
+    }
+
+    fn plan(
+        &self,
+        shard: &mut Shard,
+        key: &str,
+        known: Known,
+        report: &Report,
+        now: Timestamp,
+    ) -> Result<Planned, CommitError> {
+        let began_at = began_at(report);
+        let mut counters = report.counters;
+        counters.heard_millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
+        match transition(known, report.kind, began_at) {
+            Transition::Open | Transition::OpenAnew => {
+                self.plan_open(shard, key, report, counters, began_at, now)
+            }
+            Transition::OpenClosed => self.plan_open_closed(shard, key, report, counters, began_at, now),
+            Transition::Touch => self.plan_touch(shard, key, counters, now),
+            Transition::Close => self.plan_close(shard, key, report, counters, now),
+            Transition::TouchClosed => self.plan_touch_ended(shard, key, counters, now),
+        }
+    }
+
+    fn plan_open(
+        &self,
+        shard: &mut Shard,
+        key: &str,
+        report: &Report,
+        counters: Counters,
+        began_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Planned, CommitError> {
+        let (session, login) = self.session_of(report, began_at, now)?;
+        let unit = Unit::natural().create::<Sessions>(&session.id, &session)?.event(
+            "session.started",
+            session.id,
+            event_of(&session, counters),
+        );
+        let (unit, period, used) =
+            self.merge(unit, session.id, login.as_deref(), Counters::default(), counters, now)?;
+        let undo = Undo::Forget { service: session.service_id, used, period };
+        self.sessions.insert_open(shard, key, Entry { session, counters });
+        Ok(Planned { unit, undo })
+    }
+
+    fn plan_open_closed(
+        &self,
+        shard: &mut Shard,
+        key: &str,
+        report: &Report,
+        counters: Counters,
+        began_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Planned, CommitError> {
+        let (mut session, login) = self.session_of(report, began_at, now)?;
+        close(&mut session, report);
+        let unit = Unit::natural().create::<Sessions>(&session.id, &session)?.event(
+            "session.ended",
+            session.id,
+            event_of(&session, counters),
+        );
+        let (unit, period, used) =
+            self.merge(unit, session.id, login.as_deref(), Counters::default(), counters, now)?;
+        let undo = Undo::Forget { service: session.service_id, used, period };
+        self.sessions.remember_ended(shard, key, &session, counters);
+        Ok(Planned { unit, undo })
+    }
+
+    fn plan_touch(
+        &self,
+        shard: &mut Shard,
+        key: &str,
+        counters: Counters,
+        now: Timestamp,
+    ) -> Result<Planned, CommitError> {
+        let Some(entry) = shard.open.get_mut(key) else { return Err(vanished(key)) };
+        let before = entry.counters;
+        entry.counters = before.max(counters);
+        let (id, service) = (entry.session.id, entry.session.service_id);
+        let login = service.and_then(|id| self.snapshot.service(id));
+        let (unit, _, _) = self.merge(Unit::natural(), id, login.as_deref(), before, entry.counters, now)?;
+        // Memory may run ahead of a failed commit here: counters are absolute, and the NAS's
+        // retransmission writes the same values again.
+        Ok(Planned { unit, undo: Undo::Nothing })
+    }
+
+    fn plan_close(
+        &self,
+        shard: &mut Shard,
+        key: &str,
+        report: &Report,
+        counters: Counters,
+        now: Timestamp,
+    ) -> Result<Planned, CommitError> {
+        let Some(entry) = self.sessions.remove_open(shard, key) else { return Err(vanished(key)) };
+        let before = entry.counters;
+        let after = before.max(counters);
+        let undo =
+            Undo::Reopen { entry: Box::new(Entry { session: entry.session.clone(), counters: after }) };
+        let mut session = entry.session;
+        close(&mut session, report);
+        let login = session.service_id.and_then(|id| self.snapshot.service(id));
+        let unit = Unit::natural()
+            .expect::<Sessions>(&session.id, Expected::Present)
+            .put::<Sessions>(&session.id, &session)?
+            .event("session.ended", session.id, event_of(&session, after));
+        let (unit, _, _) = self.merge(unit, session.id, login.as_deref(), before, after, now)?;
+        self.sessions.remember_ended(shard, key, &session, after);
+        Ok(Planned { unit, undo })
+    }
+
+    fn plan_touch_ended(
+        &self,
+        shard: &mut Shard,
+        key: &str,
+        counters: Counters,
+        now: Timestamp,
+    ) -> Result<Planned, CommitError> {
+        let Some(ended) = shard.ended.get_mut(&self.sessions.hash(key)) else { return Err(vanished(key)) };
+        let before = ended.counters();
+        let after = before.max(counters);
+        ended.octets = (after.down_octets, after.up_octets, after.seconds);
+        let (id, service) = (ended.id, ended.service_id);
+        let login = service.and_then(|id| self.snapshot.service(id));
+        let (unit, _, _) = self.merge(Unit::natural(), id, login.as_deref(), before, after, now)?;
+        Ok(Planned { unit, undo: Undo::Nothing })
+    }
+
+    /// Adds the counters to a unit, with their roll-up into the day's usage where the service is
+    /// known, and counts the increase in memory.
+    fn merge(
+        &self,
+        unit: Unit,
+        id: SessionId,
+        login: Option<&Login>,
+        before: Counters,
+        after: Counters,
+        now: Timestamp,
+    ) -> Result<(Unit, Option<Timestamp>, Usage), CommitError> {
+        let used = increase(before, after);
+        let Some(login) = login else {
+            return Ok((unit.merge_max::<Sessions>(&id, after.to_merge()), None, used));
+        };
+        let period = period_start(&login.service.intervals, now);
+        let day =
+            UsageDay { service_id: login.service.id, period, day: now.to_zoned(self.zone.clone()).date() };
+        let unit = unit.merge_max_into::<Sessions, UsageDays>(
+            &id,
+            after.to_merge(),
+            &day.key(),
+            &day,
+            SESSION_TO_DAY,
+        )?;
+        self.sessions.meter(login.service.id, |meter| meter.add(period, used));
+        Ok((unit, period, used))
+    }
+
+    fn session_of(
+        &self,
+        report: &Report,
+        opened_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(Session, Option<Arc<Login>>), CommitError> {
+        let granted = report.class.as_deref().and_then(|class| self.class_key.read(class));
+        let login = granted
+            .and_then(|(service, _)| self.snapshot.service(service))
+            .or_else(|| self.snapshot.login(&report.username));
+        let id = self.entropy.uuid_v7(now).map_err(|error| CommitError::Unavailable(error.to_string()))?;
+        let session = Session {
+            id: SessionId(id),
+            nas_id: report.nas_id,
+            nas_address: report.nas_address,
+            acct_session_id: report.acct_session_id.clone(),
+            service_id: login.as_ref().map(|login| login.service.id),
+            subscriber_id: login.as_ref().map(|login| login.service.subscriber_id),
+            granted_terms: granted.map(|(_, version)| version),
+            username: report.username.clone(),
+            calling_station: report.station.clone(),
+            called_station: report.called_station.clone(),
+            nas_port: report.nas_port.clone(),
+            ipv4: report.ipv4,
+            ipv6_prefix: report.ipv6_prefix.clone(),
+            delegated_prefix: report.delegated_prefix.clone(),
+            reported_from: report.source,
+            opened_at,
+            opened_by: match report.kind {
+                ReportKind::Start => OpenedBy::Start,
+                ReportKind::Interim | ReportKind::Stop => OpenedBy::LaterReport,
+            },
+            closed_at: None,
+            closed_why: None,
+        };
+        Ok((session, login))
+    }
+
+    fn take_back(&self, key: &str, undo: Undo) {
+        match undo {
+            Undo::Nothing => {}
+            Undo::Reopen { entry } => {
+                let mut shard = self.sessions.shard(key);
+                self.sessions.insert_open(&mut shard, key, *entry);
+            }
+            Undo::Forget { service, used, period } => {
+                let mut shard = self.sessions.shard(key);
+                self.sessions.remove_open(&mut shard, key);
+                let hash = self.sessions.hash(key);
+                shard.ended.remove(&hash);
+                shard.doubt(hash);
+                if let Some(service) = service {
+                    self.sessions.meter(service, |meter| meter.take_back(period, used));
+                }
+            }
+        }
+    }
+}
+
+impl Shard {
+    /// From now on the store is asked about this key.
+    fn doubt(&mut self, hash: u64) {
+        if !self.unsure.contains(&hash) && self.unsure.len() < UNSURE {
+            self.unsure.push(hash);
+        }
+    }
+
+    fn learned(&mut self, hash: u64, ended: Option<Ended>) {
+        self.unsure.retain(|one| *one != hash);
+        if let Some(ended) = ended {
+            self.ended.insert(hash, ended);
+        }
+    }
+
+    fn learned_nothing(&mut self, hash: u64) {
+        self.unsure.retain(|one| *one != hash);
+        self.absent = Some(hash);
+    }
+}
+
+impl Ended {
+    fn counters(&self) -> Counters {
+        let (down_octets, up_octets, seconds) = self.octets;
+        Counters { down_octets, up_octets, seconds, ..Counters::default() }
+    }
+}
+
+fn ended_of(record: &Record<Sessions>, closed_at: Timestamp) -> Ended {
+    let counters = Counters::from_slice(&record.counters);
+    Ended {
+        id: record.body.id,
+        service_id: record.body.service_id,
+        opened_at: record.body.opened_at,
+        closed_at,
+        octets: (counters.down_octets, counters.up_octets, counters.seconds),
+    }
+}
+
+/// When the session began, by this report: its moment less the time it says has passed.
+fn began_at(report: &Report) -> Timestamp {
+    let passed = i64::try_from(report.counters.seconds).unwrap_or(i64::MAX);
+    report.happened_at.checked_sub(SignedDuration::from_secs(passed)).unwrap_or(report.happened_at)
+}
+
+fn close(session: &mut Session, report: &Report) {
+    session.closed_at = Some(report.happened_at.max(session.opened_at));
+    session.closed_why = Some(CloseReason::Stop { cause: report.terminate_cause });
+    // A Stop may be the first to carry addresses that the NAS learned late.
+    session.ipv4 = report.ipv4.or(session.ipv4);
+    if session.ipv6_prefix.is_none() {
+        session.ipv6_prefix.clone_from(&report.ipv6_prefix);
+    }
+    if session.delegated_prefix.is_none() {
+        session.delegated_prefix.clone_from(&report.delegated_prefix);
+    }
+}
+
+pub(super) fn event_of(session: &Session, counters: Counters) -> serde_json::Value {
+    serde_json::json!({
+        "service_id": session.service_id,
+        "nas_id": session.nas_id,
+        "opened_at": session.opened_at,
+        "closed_at": session.closed_at,
+        "down_octets": counters.down_octets,
+        "up_octets": counters.up_octets,
+        "seconds": counters.seconds,
+    })
+}
+
+/// Cannot happen while the shard is locked; were it to, the NAS asks again and nothing is lost.
+fn vanished(key: &str) -> CommitError {
+    CommitError::Missing { collection: "sessions", key: key.to_owned() }
+}
+
+/// Sessions with one NAS's one id that are looked at: ids are reused after restarts, so the
+/// newest of the last few matters.
+const LATEST: usize = 100;
+/// Doubts remembered per shard; each is one failed commit.
+const UNSURE: usize = 1_024;

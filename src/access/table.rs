@@ -1,0 +1,237 @@
+//! The table of sessions in memory: what is open, what ended lately, who holds which places.
+//!
+//! `access` is the only writer of sessions, so this table and the store agree but for commits
+//! under way; a commit that fails is taken back (see `account`). Sharded by key, each shard under
+//! its own lock, held for microseconds and never across an await.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, MutexGuard};
+
+use jiff::Timestamp;
+
+use super::meter::Meter;
+use super::shards::Shards;
+use crate::domain::entitlement::Usage;
+use crate::domain::ids::{NasId, ServiceId, SessionId};
+use crate::domain::session::{Counters, Session};
+use crate::store::Store;
+use crate::store::contract::{ReadError, Record};
+use crate::store::tables::{Sessions, UsageDays, session_key};
+
+/// Sessions and meters of all services.
+pub(super) struct SessionTable {
+    hasher: RandomState,
+    shards: Shards<Shard>,
+    meters: Shards<HashMap<ServiceId, Meter>>,
+    open: AtomicUsize,
+    /// Whether every ended session in the store is remembered here.
+    remembers_all: AtomicBool,
+}
+
+/// One part of the table.
+#[derive(Debug, Default)]
+pub(super) struct Shard {
+    pub(super) open: HashMap<Box<str>, Entry>,
+    pub(super) ended: HashMap<u64, Ended>,
+    /// Keys about which memory and store may differ: ask the store before deciding.
+    pub(super) unsure: Vec<u64>,
+    /// The key that the store was just asked about and does not have.
+    pub(super) absent: Option<u64>,
+}
+
+/// An open session.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) session: Session,
+    pub(super) counters: Counters,
+}
+
+/// An ended session: enough to recognise its late reports.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ended {
+    pub(super) id: SessionId,
+    pub(super) service_id: Option<ServiceId>,
+    pub(super) opened_at: Timestamp,
+    pub(super) closed_at: Timestamp,
+    pub(super) octets: (u64, u64, u64),
+}
+
+/// An open session as its service sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenSession {
+    /// Which.
+    pub id: SessionId,
+    /// At which NAS.
+    pub nas_id: NasId,
+    /// Which device, if the NAS said.
+    pub station: Option<Box<str>>,
+    /// Since when.
+    pub opened_at: Timestamp,
+    /// Version of the terms under which we granted it, if we did.
+    pub granted_terms: Option<u32>,
+}
+
+impl SessionTable {
+    fn empty() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            shards: Shards::new(),
+            meters: Shards::new(),
+            open: AtomicUsize::new(0),
+            remembers_all: AtomicBool::new(true),
+        }
+    }
+
+    /// Reads the table back from the store.
+    pub(super) async fn load(store: &Store) -> Result<Arc<Self>, ReadError> {
+        let table = Arc::new(Self::empty());
+        let into = Arc::clone(&table);
+        store.load_all::<Sessions>(move |one: Record<Sessions>| into.take_in(one)).await?;
+        let into = Arc::clone(&table);
+        store
+            .load_all::<UsageDays>(move |one: Record<UsageDays>| {
+                let at = |position: usize| one.counters.get(position).copied().unwrap_or(0);
+                let used = Usage { down_octets: at(0), up_octets: at(1), seconds: at(2) };
+                into.meter(one.body.service_id, |meter| meter.add(one.body.period, used));
+            })
+            .await?;
+        Ok(table)
+    }
+
+    /// Puts a stored session where it belongs.
+    pub(super) fn take_in(&self, record: Record<Sessions>) {
+        let session = record.body;
+        let counters = Counters::from_slice(&record.counters);
+        let key = session_key(session.nas_id, session.nas_address, &session.acct_session_id);
+        let mut shard = self.shard(&key);
+        if session.closed_at.is_some() {
+            self.remember_ended(&mut shard, &key, &session, counters);
+            return;
+        }
+        if let Some(service) = session.service_id {
+            self.meter(service, |meter| meter.open(OpenSession::of(&session)));
+        }
+        if shard.open.insert(key.into_boxed_str(), Entry { session, counters }).is_none() {
+            self.open.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn shard(&self, key: &str) -> MutexGuard<'_, Shard> {
+        self.shards.lock(self.hash(key))
+    }
+
+    pub(super) fn hash(&self, key: &str) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    /// Whether a key that is in neither map may still be in the store.
+    pub(super) fn must_ask_store(&self, shard: &Shard, key: &str) -> bool {
+        let hash = self.hash(key);
+        if shard.absent == Some(hash) {
+            return false;
+        }
+        shard.unsure.contains(&hash) || !self.remembers_all.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn insert_open(&self, shard: &mut Shard, key: &str, entry: Entry) {
+        if let Some(service) = entry.session.service_id {
+            self.meter(service, |meter| meter.open(OpenSession::of(&entry.session)));
+        }
+        shard.ended.remove(&self.hash(key));
+        shard.absent = None;
+        if shard.open.insert(key.into(), entry).is_none() {
+            self.open.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn remove_open(&self, shard: &mut Shard, key: &str) -> Option<Entry> {
+        let entry = shard.open.remove(key)?;
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(service) = entry.session.service_id {
+            self.meter(service, |meter| meter.close(entry.session.id));
+        }
+        Some(entry)
+    }
+
+    pub(super) fn remember_ended(&self, shard: &mut Shard, key: &str, session: &Session, counters: Counters) {
+        let Some(closed_at) = session.closed_at else { return };
+        let hash = self.hash(key);
+        if shard.ended.len() >= ENDED_PER_SHARD && !shard.ended.contains_key(&hash) {
+            // Too many to remember: from now on the store is asked about unknown ids.
+            self.remembers_all.store(false, Ordering::Relaxed);
+            return;
+        }
+        let octets = (counters.down_octets, counters.up_octets, counters.seconds);
+        let ended = Ended {
+            id: session.id,
+            service_id: session.service_id,
+            opened_at: session.opened_at,
+            closed_at,
+            octets,
+        };
+        shard
+            .ended
+            .entry(hash)
+            .and_modify(|known| {
+                if known.closed_at <= closed_at {
+                    *known = ended;
+                }
+            })
+            .or_insert(ended);
+    }
+
+    pub(super) fn meter<R>(&self, service: ServiceId, with: impl FnOnce(&mut Meter) -> R) -> R {
+        let mut meters = self.meters.lock(self.hasher.hash_one(service));
+        let meter = meters.entry(service).or_default();
+        let result = with(meter);
+        if meter.is_idle() {
+            meters.remove(&service);
+        }
+        result
+    }
+
+    pub(super) fn open_count(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn of_service(&self, service: ServiceId) -> Vec<OpenSession> {
+        self.meter(service, |meter| meter.sessions().to_vec())
+    }
+
+    pub(super) fn places_taken(&self, service: ServiceId, station: Option<&str>) -> usize {
+        self.meter(service, |meter| meter.places_taken(station))
+    }
+
+    pub(super) fn usage(&self, service: ServiceId, period: Option<Timestamp>) -> Usage {
+        self.meter(service, |meter| meter.usage(period))
+    }
+
+    /// The keys of all open sessions that `wanted` picks.
+    pub(super) fn keys_where(&self, wanted: impl Fn(&Session) -> bool) -> Vec<Box<str>> {
+        let mut keys = Vec::new();
+        for shard in self.shards.each() {
+            keys.extend(
+                shard.open.iter().filter(|(_, one)| wanted(&one.session)).map(|(key, _)| key.clone()),
+            );
+        }
+        keys
+    }
+}
+
+impl OpenSession {
+    fn of(session: &Session) -> Self {
+        Self {
+            id: session.id,
+            nas_id: session.nas_id,
+            station: session.calling_station.as_deref().map(Into::into),
+            opened_at: session.opened_at,
+            granted_terms: session.granted_terms,
+        }
+    }
+}
+
+/// Ended sessions remembered, per shard: about half a million in all, some 60 MB at most.
+const ENDED_PER_SHARD: usize = 8_192;
