@@ -26,6 +26,7 @@ pub mod snapshot;
 #[doc(hidden)]
 pub mod suite;
 pub mod tables;
+pub mod vault;
 pub mod writer;
 
 mod apply;
@@ -36,4 +37,5 @@ pub use handle::{Loaded, Store};
 pub use options::{OpenError, Options};
 pub use record::{Applied, Observer, Registration, StoredState};
 pub use seal::SealKey;
+pub use vault::{SealedSecret, Vault, VaultError};
 pub use writer::{Submitted, Sweep, SweepWhat, Swept};

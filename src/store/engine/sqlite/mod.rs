@@ -112,6 +112,11 @@ fn reader(
     })
 }
 
+/// Whether a store was ever made in `dir`.
+pub(crate) fn was_here(dir: &Path) -> bool {
+    dir.join(layout::MARK).exists() || dir.join(FILE).exists()
+}
+
 /// The store's file within `dir`.
 pub(crate) fn file_in(dir: &Path) -> PathBuf {
     dir.join(FILE)
