@@ -229,7 +229,12 @@ pub struct Writer<'b> {
 }
 
 impl<'b> Writer<'b> {
-    fn start(buffer: &'b mut Buffer, code: Code, identifier: u8, authenticator: &Authenticator) -> Self {
+    pub(super) fn start(
+        buffer: &'b mut Buffer,
+        code: Code,
+        identifier: u8,
+        authenticator: &Authenticator,
+    ) -> Self {
         let [code_field, identifier_field, _, _, rest @ ..] = &mut *buffer;
         *code_field = code.octet();
         *identifier_field = identifier;
@@ -374,7 +379,7 @@ impl<'b> Writer<'b> {
         }
     }
 
-    fn sign_packet(&mut self, computed_with: &Authenticator, secret: &SharedSecret) {
+    pub(super) fn sign_packet(&mut self, computed_with: &Authenticator, secret: &SharedSecret) {
         self.write_length();
         let octets = self.buffer.get(..self.at).unwrap_or_default();
         if let Some(signature) = secret.packet_authenticator(octets, computed_with) {
@@ -382,7 +387,7 @@ impl<'b> Writer<'b> {
         }
     }
 
-    fn write_length(&mut self) {
+    pub(super) fn write_length(&mut self) {
         // `at` never passes 4096, the buffer's length.
         let length = u16::try_from(self.at).unwrap_or(u16::MAX);
         self.overwrite(LENGTH_AT, &length.to_be_bytes());
@@ -394,7 +399,7 @@ impl<'b> Writer<'b> {
         }
     }
 
-    fn into_octets(self) -> &'b [u8] {
+    pub(super) fn into_octets(self) -> &'b [u8] {
         let Self { buffer, at } = self;
         buffer.get(..at).unwrap_or_default()
     }
@@ -408,3 +413,141 @@ fn total(parts: &[&[u8]]) -> usize {
 const LENGTH_AT: usize = 2;
 /// Where the authenticator stands.
 const AUTHENTICATOR_AT: usize = HEADER_LENGTH - AUTHENTICATOR_LENGTH;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::base::secret::Secret;
+    use crate::radius::examples::hex;
+    use crate::radius::packet::MessageAuthenticator;
+
+    fn secret() -> SharedSecret {
+        SharedSecret::new(Secret::from_text("xyzzy5461"))
+    }
+
+    fn request(code: u8, attributes: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(HEADER_LENGTH + attributes.len()).unwrap().to_be_bytes();
+        let authenticator = hex("0f403f9473978057bd83d5cb98f4227a");
+        [&[code, 0][..], &length, &authenticator, attributes].concat()
+    }
+
+    #[test]
+    fn rfc3579_s3_2_a_reply_is_signed_as_computed_elsewhere() {
+        let (octets, mut buffer) = (request(1, &[]), [0xee; MAX_LENGTH]);
+        let packet = Packet::decode(&octets).unwrap();
+        let mut reply = Reply::start(&mut buffer, &packet, Code::AccessAccept).unwrap();
+        reply.attributes().text(Kind::REPLY_MESSAGE, "hi").unwrap();
+        let expected = hex("0200002a2097eb67e4242ae67cb2f39cb49256715012 \
+             a3e8e9d7a0a978eb23de124e89b490a212046869");
+        assert_eq!(reply.finish(&secret()), expected);
+    }
+
+    #[test]
+    fn cve_2024_3596_the_first_attribute_of_a_reply_is_message_authenticator() {
+        for code in [1, 12] {
+            let (octets, mut buffer) = (request(code, &[33, 3, 1]), [0; MAX_LENGTH]);
+            let packet = Packet::decode(&octets).unwrap();
+            for answer in [Code::AccessAccept, Code::AccessReject, Code::AccessChallenge] {
+                let reply = Reply::start(&mut buffer, &packet, answer).unwrap().finish(&secret());
+                let reply = Packet::decode(reply).unwrap();
+                assert_eq!(reply.attributes().next().unwrap().kind, Kind::MESSAGE_AUTHENTICATOR);
+                assert_eq!(reply.message_authenticator(), MessageAuthenticator::Present { offset: 22 });
+            }
+        }
+    }
+
+    #[test]
+    fn rfc2865_s5_33_proxy_states_are_echoed_unchanged_and_in_order() {
+        let states = [&[33u8, 4, 9, 8][..], &[33, 2], &[33, 3, 7]].concat();
+        for code in [1, 4, 12] {
+            let (octets, mut buffer) = (request(code, &[&[1, 3, b'a'][..], &states].concat()), [0; 4096]);
+            let packet = Packet::decode(&octets).unwrap();
+            let reply = Reply::start(&mut buffer, &packet, Code::AccessReject).unwrap().finish(&secret());
+            let reply = Packet::decode(reply).unwrap();
+            let echoed: Vec<_> = reply.all(Kind::PROXY_STATE).map(|state| state.value).collect();
+            assert_eq!(echoed, [&[9u8, 8][..], &[], &[7]]);
+        }
+    }
+
+    #[test]
+    fn a_value_too_long_for_an_attribute_is_refused_and_nothing_is_written() {
+        let mut buffer = [0; MAX_LENGTH];
+        let mut request = Request::accounting(&mut buffer, 1);
+        let refused = request.attributes().octets(Kind::CLASS, &[0; 254]).unwrap_err();
+        assert_eq!(refused, EncodeError::ValueTooLong { octets: 254 });
+        let refused = request.attributes().vendor(VendorKind::MIKROTIK_GROUP, &[0; 248]).unwrap_err();
+        assert_eq!(refused, EncodeError::ValueTooLong { octets: 248 });
+        let refused = request.attributes().vendor(VendorKind::MIKROTIK_GROUP, &[0; 254]).unwrap_err();
+        assert_eq!(refused, EncodeError::ValueTooLong { octets: 254 });
+        assert!(request.attributes().is_empty());
+        request.attributes().octets(Kind::CLASS, &[0; 253]).unwrap();
+        request.attributes().vendor(VendorKind::MIKROTIK_GROUP, &[0; 247]).unwrap();
+        let packet = Packet::decode(request.finish(&secret())).unwrap();
+        assert_eq!(packet.attributes().count(), 2);
+    }
+
+    #[test]
+    fn a_packet_is_filled_to_4096_octets_and_not_beyond() {
+        let mut buffer = [0; MAX_LENGTH];
+        let mut request = Request::accounting(&mut buffer, 1);
+        for _ in 0..15 {
+            request.attributes().octets(Kind::CLASS, &[0; 253]).unwrap();
+        }
+        assert_eq!(request.attributes().octets(Kind::CLASS, &[0; 250]), Err(EncodeError::PacketFull));
+        request.attributes().octets(Kind::CLASS, &[0; 249]).unwrap();
+        assert_eq!(request.attributes().len(), 4096);
+        assert_eq!(request.attributes().octets(Kind::CLASS, &[]), Err(EncodeError::PacketFull));
+        let octets = request.finish(&secret());
+        assert_eq!(octets.len(), 4096);
+        Packet::decode(octets).unwrap();
+    }
+
+    #[test]
+    fn rfc2866_s3_an_accounting_request_is_signed_over_a_zero_authenticator() {
+        let mut buffer = [0xee; MAX_LENGTH];
+        let mut request = Request::accounting(&mut buffer, 1);
+        request.attributes().u32(Kind::ACCT_STATUS_TYPE, 7).unwrap();
+        let packet = Packet::decode(request.finish(&secret())).unwrap();
+        super::super::authenticator::verify_accounting_request(&packet, &secret()).unwrap();
+    }
+
+    fn attributes() -> impl Strategy<Value = Vec<(u8, Vec<u8>)>> {
+        let value = prop::collection::vec(any::<u8>(), 0..=253);
+        prop::collection::vec((any::<u8>(), value), 0..16)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_and_written_again_the_same(attributes in attributes(), code: u8, id: u8) {
+            let mut buffer = [0; MAX_LENGTH];
+            let mut writer = Writer::start(&mut buffer, Code::from_octet(code), id, &[7; 16]);
+            for (kind, value) in &attributes {
+                writer.octets(Kind(*kind), value).unwrap();
+            }
+            writer.write_length();
+            let first = writer.into_octets();
+            let packet = Packet::decode(first).unwrap();
+            let read: Vec<_> = packet.attributes().map(|a| (a.kind.0, a.value.to_vec())).collect();
+            prop_assert_eq!(&read, &attributes);
+
+            let mut buffer = [0xee; MAX_LENGTH];
+            let mut writer = Writer::start(&mut buffer, packet.code(), packet.identifier(), packet.authenticator());
+            for attribute in packet.attributes() {
+                writer.octets(attribute.kind, attribute.value).unwrap();
+            }
+            writer.write_length();
+            prop_assert_eq!(writer.into_octets(), first);
+        }
+
+        #[test]
+        fn any_octets_are_decoded_or_refused_without_a_panic(octets in prop::collection::vec(any::<u8>(), 0..600)) {
+            if let Ok(packet) = Packet::decode(&octets) {
+                let mut room = hiding::PasswordBuffer::default();
+                let _ = crate::radius::Proof::from_request(&packet, &secret(), &mut room);
+                let _ = crate::radius::Dictionary::builtin().describe(&packet);
+            }
+        }
+    }
+}

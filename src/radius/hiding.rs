@@ -219,3 +219,122 @@ const SALT_LENGTH: usize = 2;
 const SALT_BIT: u8 = 0x80;
 /// A salt and the most whole chunks that fit one attribute besides tag and vendor header.
 const MAX_SALTED: usize = SALT_LENGTH + 15 * CHUNK;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::base::secret::Secret;
+    use crate::radius::examples::hex;
+
+    /// The Request Authenticator of RFC 2865 section 7.1, for values computed elsewhere.
+    const REQUEST: Authenticator = 0x0f40_3f94_7397_8057_bd83_d5cb_98f4_227a_u128.to_be_bytes();
+
+    fn secret() -> SharedSecret {
+        SharedSecret::new(Secret::from_text("xyzzy5461"))
+    }
+
+    fn there_and_back(password: &[u8]) -> Vec<u8> {
+        let (mut hidden, mut clear) = (PasswordBuffer::default(), PasswordBuffer::default());
+        let hidden = hide_user_password(password, &REQUEST, &secret(), &mut hidden).unwrap();
+        assert_eq!(hidden.len(), password.len().div_ceil(16).max(1) * 16);
+        reveal_user_password(hidden, &REQUEST, &secret(), &mut clear).unwrap().to_vec()
+    }
+
+    #[test]
+    fn rfc2865_s5_2_passwords_of_0_to_128_octets_come_back() {
+        for length in 0..=128 {
+            assert_eq!(there_and_back(&vec![b'x'; length]), vec![b'x'; length]);
+        }
+    }
+
+    #[test]
+    fn rfc2865_s5_2_a_password_of_two_chunks_is_hidden_as_computed_elsewhere() {
+        let expected = hex("0dec639881c903c42d86c4501e0a6781d0437e29f88f2bd18ef87572fe5afde8 \
+             3630bb306982d60a0e804d095455f14f");
+        let mut room = PasswordBuffer::default();
+        let hidden = hide_user_password(b"a password of more than 16 octets", &REQUEST, &secret(), &mut room);
+        assert_eq!(hidden.unwrap(), expected);
+    }
+
+    #[test]
+    fn rfc2865_s5_2_a_nul_within_a_password_stays_and_trailing_ones_are_padding() {
+        assert_eq!(there_and_back(b"ab\0cd"), b"ab\0cd");
+        assert_eq!(there_and_back(b"ab\0\0"), b"ab");
+    }
+
+    #[test]
+    fn rfc2865_s5_2_other_lengths_are_refused() {
+        let mut room = PasswordBuffer::default();
+        let refused = hide_user_password(&[1; 129], &REQUEST, &secret(), &mut room).unwrap_err();
+        assert_eq!(refused, EncodeError::PasswordTooLong { octets: 129 });
+        for octets in [0, 1, 15, 17, 127, 144] {
+            let refused = reveal_user_password(&vec![1; octets], &REQUEST, &secret(), &mut room);
+            assert_eq!(refused.unwrap_err(), RevealError::PasswordLength { octets });
+        }
+    }
+
+    #[test]
+    fn rfc2548_s2_4_2_a_send_key_is_hidden_as_computed_elsewhere() {
+        let key = hex("8b7cdc149b993a1ba118cb153f56dccb");
+        let expected = hex("8102586570b7f9255175b2aa690681c2f6c5ac2932546cf7f8603c668fb2cf8b4f5d");
+        let (mut hidden, mut clear) = (SaltedBuffer::default(), SaltedBuffer::default());
+        let salt = Salt::from_random([0x01, 0x02]);
+        let hidden = hide_salted(&key, salt, &REQUEST, &secret(), &mut hidden).unwrap();
+        assert_eq!(hidden, expected);
+        assert_eq!(reveal_salted(hidden, &REQUEST, &secret(), &mut clear).unwrap(), key);
+    }
+
+    #[test]
+    fn rfc2868_s3_5_a_tunnel_password_is_hidden_as_computed_elsewhere() {
+        let mut room = SaltedBuffer::default();
+        let salt = Salt::from_random([0xff, 0xfe]);
+        let hidden = hide_salted(b"tunnel pass", salt, &REQUEST, &secret(), &mut room);
+        assert_eq!(hidden.unwrap(), hex("fffed42a245e210703a90b210729154e2b72"));
+    }
+
+    #[test]
+    fn rfc2548_s2_4_1_version_1_keys_are_hidden_as_computed_elsewhere() {
+        let key = 0x41c0_0c58_4bd2_d91c_4017_a2a1_2fa5_9f3f_u128.to_be_bytes();
+        let expected = hex("6ccc13f9f2ba74ab1e22e86733f8d3f2889a895e498fcfd940f3d06f6e0efbd7");
+        assert_eq!(&ms_chap_mppe_keys(&key, &REQUEST, &secret())[..], expected);
+    }
+
+    #[test]
+    fn rfc2548_s2_4_2_salts_have_their_first_bit_set_and_a_pair_differs() {
+        for first in 0..=255 {
+            let [a, b] = Salt::pair_from_random([first, first]);
+            assert_ne!(a, b);
+            assert!(a.0[0] & b.0[0] & 0x80 != 0);
+        }
+    }
+
+    #[test]
+    fn a_salted_value_of_the_wrong_form_is_refused() {
+        let mut room = SaltedBuffer::default();
+        for octets in [0, 1, 2, 17, 19, 258] {
+            let refused = reveal_salted(&vec![0xff; octets], &REQUEST, &secret(), &mut room);
+            assert_eq!(refused.unwrap_err(), RevealError::SaltedLength { octets });
+        }
+        let refused = reveal_salted(&[0x7f; 18], &REQUEST, &secret(), &mut room).unwrap_err();
+        assert_eq!(refused, RevealError::SaltBit);
+        let refused = hide_salted(&[0; 240], Salt([0x80, 0]), &REQUEST, &secret(), &mut room);
+        assert_eq!(refused.unwrap_err(), EncodeError::ValueTooLong { octets: 240 });
+        assert!(hide_salted(&[0; 239], Salt([0x80, 0]), &REQUEST, &secret(), &mut room).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn any_salted_value_comes_back(
+            value in prop::collection::vec(any::<u8>(), 0..240),
+            salt: [u8; 2],
+            request: [u8; 16],
+        ) {
+            let (mut hidden, mut clear) = (SaltedBuffer::default(), SaltedBuffer::default());
+            let salt = Salt::from_random(salt);
+            let hidden = hide_salted(&value, salt, &request, &secret(), &mut hidden).unwrap();
+            prop_assert_eq!(reveal_salted(hidden, &request, &secret(), &mut clear).unwrap(), value);
+        }
+    }
+}

@@ -42,3 +42,6 @@ pub use hiding::{PasswordBuffer, Salt};
 pub use mschap::{NtHash, nt_hash};
 pub use packet::{Authenticator, Code, DecodeError, Packet};
 pub use password::{Extras, Method, Proof, ProofError, Verdict};
+
+#[cfg(test)]
+mod examples;

@@ -376,3 +376,158 @@ fn once<'a>(place: &mut Option<&'a [u8]>, value: &'a [u8]) -> Result<(), ProofEr
 
 /// RFC 2865 section 5.40: a CHAP-Challenge has at least five octets.
 const MIN_CHAP_CHALLENGE: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::secret::Secret;
+
+    const PASSWORD: &[u8] = b"clientPass";
+
+    fn secret() -> SharedSecret {
+        SharedSecret::new(Secret::from_text("xyzzy5461"))
+    }
+
+    fn request(attributes: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(20 + attributes.len()).unwrap().to_be_bytes();
+        [&[1, 7][..], &length, &[3; 16], attributes].concat()
+    }
+
+    fn vendor(kind: u8, value: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(value.len()).unwrap();
+        [&[26, length + 8, 0, 0, 1, 55, kind, length + 2][..], value].concat()
+    }
+
+    fn proof_of<T>(attributes: &[u8], judge: impl Fn(Result<Option<Proof<'_>>, ProofError>) -> T) -> T {
+        let (octets, mut room) = (request(attributes), PasswordBuffer::default());
+        judge(Proof::from_request(&Packet::decode(&octets).unwrap(), &secret(), &mut room))
+    }
+
+    fn error_of(attributes: &[u8]) -> ProofError {
+        proof_of(attributes, |proof| proof.unwrap_err())
+    }
+
+    fn ms_chap_v2(user_name: &[u8]) -> Vec<u8> {
+        let challenge = mschap::challenge_hash(&[2; 16], &[1; 16], user_name);
+        let response = mschap::challenge_response(&challenge, &mschap::nt_hash(PASSWORD));
+        let value = [&[5, 0][..], &[2; 16], &[0; 8], &response].concat();
+        [vendor(11, &[1; 16]), vendor(25, &value)].concat()
+    }
+
+    fn ms_chap_v1(flags: u8) -> Vec<u8> {
+        let response = mschap::challenge_response(&[1; 8], &mschap::nt_hash(PASSWORD));
+        let value = [&[5, flags][..], &[0; 24], &response].concat();
+        [vendor(11, &[1; 8]), vendor(1, &value)].concat()
+    }
+
+    #[test]
+    fn a_request_without_a_proof_has_none() {
+        proof_of(&[1, 3, b'a'], |proof| assert!(proof.unwrap().is_none()));
+    }
+
+    #[test]
+    fn rfc2865_s4_1_two_proofs_or_one_twice_are_an_error() {
+        let pap = [&[2u8, 18][..], &[0; 16]].concat();
+        let chap = [&[3u8, 19][..], &[0; 17]].concat();
+        for both in [
+            [&pap[..], &chap].concat(),
+            [&pap[..], &pap].concat(),
+            [&chap[..], &ms_chap_v2(b"a")].concat(),
+            [ms_chap_v1(1), ms_chap_v2(b"a")].concat(),
+        ] {
+            assert_eq!(error_of(&both), ProofError::Several);
+        }
+    }
+
+    #[test]
+    fn eap_is_another_rooms_work() {
+        assert_eq!(error_of(&[79, 3, 1]), ProofError::Eap);
+    }
+
+    #[test]
+    fn rfc2548_s2_1_3_a_lan_manager_response_is_refused() {
+        assert_eq!(error_of(&ms_chap_v1(0)), ProofError::LanManager);
+    }
+
+    #[test]
+    fn responses_and_challenges_of_the_wrong_length_are_refused() {
+        assert_eq!(error_of(&[3, 3, 1]), ProofError::ResponseLength { method: Method::Chap, octets: 1 });
+        let short_challenge = [&[3u8, 19][..], &[0; 17], &[60, 6, 1, 2, 3, 4]].concat();
+        let expected = ProofError::ChallengeLength { method: Method::Chap, octets: 4 };
+        assert_eq!(error_of(&short_challenge), expected);
+        let expected = ProofError::ResponseLength { method: Method::MsChapV2, octets: 49 };
+        assert_eq!(error_of(&vendor(25, &[0; 49])), expected);
+        let expected = ProofError::ChallengeLength { method: Method::MsChapV2, octets: 0 };
+        assert_eq!(error_of(&vendor(25, &[0; 50])), expected);
+        let expected = ProofError::ChallengeLength { method: Method::MsChapV1, octets: 16 };
+        assert_eq!(error_of(&[vendor(11, &[0; 16]), vendor(1, &[1; 50])].concat()), expected);
+        let expected = RevealError::PasswordLength { octets: 3 };
+        assert_eq!(error_of(&[2, 5, 1, 2, 3]), ProofError::UserPassword(expected));
+    }
+
+    #[test]
+    fn rfc2865_s5_40_a_chap_challenge_attribute_counts_before_the_authenticator() {
+        let digest = Md5::new().chain_update([9]).chain_update(PASSWORD).chain_update([6; 8]);
+        let response: [u8; 16] = digest.finalize().into();
+        let attributes = [&[3u8, 19, 9][..], &response, &[60, 10], &[6; 8]].concat();
+        proof_of(&attributes, |proof| {
+            assert!(proof.unwrap().unwrap().verify(b"a", PASSWORD).is_accepted());
+        });
+    }
+
+    #[test]
+    fn rfc2759_s4_the_name_is_taken_without_its_domain_on_both_sides() {
+        for (hashed, sent) in [(&b"User"[..], &br"BIGCO\User"[..]), (br"BIGCO\User", b"User")] {
+            proof_of(&ms_chap_v2(hashed), |proof| {
+                assert!(proof.unwrap().unwrap().verify(sent, PASSWORD).is_accepted());
+            });
+        }
+        proof_of(&ms_chap_v2(b"User"), |proof| {
+            assert!(!proof.unwrap().unwrap().verify(b"Other", PASSWORD).is_accepted());
+        });
+    }
+
+    #[test]
+    fn a_stored_nt_hash_does_for_all_but_chap() {
+        let hash = mschap::nt_hash(PASSWORD);
+        let other = mschap::nt_hash(b"other");
+        for attributes in [ms_chap_v1(1), ms_chap_v2(b"User")] {
+            proof_of(&attributes, |proof| {
+                let proof = proof.unwrap().unwrap();
+                assert!(proof.verify_nt_hash(b"User", &hash).unwrap().is_accepted());
+                assert!(!proof.verify_nt_hash(b"User", &other).unwrap().is_accepted());
+            });
+        }
+        assert!(Proof::Pap(PASSWORD).verify_nt_hash(b"User", &hash).unwrap().is_accepted());
+        proof_of(&[&[3u8, 19][..], &[0; 17]].concat(), |proof| {
+            assert!(proof.unwrap().unwrap().verify_nt_hash(b"User", &hash).is_none());
+        });
+    }
+
+    #[test]
+    fn the_failure_answer_is_the_methods_own() {
+        let value = |attributes: &[u8]| {
+            proof_of(attributes, |proof| {
+                let mut written = Vec::new();
+                let write = |kind, value: &[u8]| -> Result<(), ()> {
+                    written.push((kind, value.to_vec()));
+                    Ok(())
+                };
+                proof.unwrap().unwrap().failure(&[0xab; 16], write).unwrap();
+                written
+            })
+        };
+        let expected = mschap::authentication_failure(5, &[0xab; 16]).to_vec();
+        assert_eq!(value(&ms_chap_v2(b"a")), [(VendorKind::MS_CHAP_ERROR, expected)]);
+        let expected = mschap::authentication_failure_v1(5, &[0xab; 8]).to_vec();
+        assert_eq!(value(&ms_chap_v1(1)), [(VendorKind::MS_CHAP_ERROR, expected)]);
+        assert_eq!(value(&[&[3u8, 19][..], &[0; 17]].concat()), []);
+    }
+
+    #[test]
+    fn proofs_and_extras_do_not_print_what_they_hold() {
+        assert_eq!(format!("{:?}", Proof::Pap(b"hunter2")), "Proof(pap)");
+        let verdict = Proof::Pap(b"x").verify(b"a", b"x");
+        assert_eq!(format!("{verdict:?}"), "Accepted(Extras(…))");
+    }
+}
