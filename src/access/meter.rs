@@ -34,7 +34,10 @@ impl Meter {
 
     /// Open sessions of other devices than `station`.
     pub(super) fn places_taken(&self, station: Option<&str>) -> usize {
-        let is_own_ghost = |one: &&OpenSession| station.is_some() && one.station.as_deref() == station;
+        let is_own_ghost = |one: &&OpenSession| match (station, one.station.as_deref()) {
+            (Some(asking), Some(holding)) => same_device(asking, holding),
+            (None, _) | (_, None) => false,
+        };
         self.open.iter().filter(|one| !is_own_ghost(one)).count()
     }
 
@@ -79,9 +82,34 @@ pub(super) fn increase(before: Counters, after: Counters) -> Usage {
     }
 }
 
+/// Whether two Calling-Station-Ids name one device, however each NAS spells a MAC address.
+fn same_device(one: &str, other: &str) -> bool {
+    let significant = |text: &str| {
+        let is_spacing = |byte: &u8| matches!(byte, b':' | b'-' | b'.');
+        text.bytes()
+            .filter(|byte| !is_spacing(byte))
+            .map(|byte| byte.to_ascii_lowercase())
+            .collect::<Vec<_>>()
+    };
+    one == other || significant(one) == significant(other)
+}
+
 fn period_key(period: Option<Timestamp>) -> i64 {
     period.map_or(0, |from| from.as_millisecond())
 }
 
 /// The current period and the one before: a late report may still belong to it.
 const PERIODS_KEPT: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mac_address_is_one_device_in_any_spelling() {
+        for spelling in ["02:00:00:AA:BB:CC", "02-00-00-aa-bb-cc", "0200.00aa.bbcc", "020000AABBCC"] {
+            assert!(same_device("02:00:00:aa:bb:cc", spelling), "{spelling}");
+        }
+        assert!(!same_device("02:00:00:aa:bb:cc", "02:00:00:aa:bb:cd"));
+    }
+}

@@ -84,6 +84,12 @@ impl Access {
         &self.snapshot
     }
 
+    /// Our Class attribute for a grant of a service under a version of its terms.
+    #[must_use]
+    pub fn class_of(&self, service: ServiceId, terms_version: u32) -> [u8; CLASS_LENGTH] {
+        self.class_key.issue(service, terms_version)
+    }
+
     /// How many sessions are open.
     #[must_use]
     pub fn open_sessions(&self) -> usize {

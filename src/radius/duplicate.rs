@@ -44,6 +44,13 @@ impl RequestKey {
         let place = Place { source, socket, code: request.code().octet(), identifier: request.identifier() };
         Self { place, authenticator: *request.authenticator() }
     }
+
+    /// One octet of the request's authenticator: as random as the NAS, the same for repetitions.
+    #[must_use]
+    pub const fn authenticator_octet(&self) -> u8 {
+        let [octet, ..] = self.authenticator;
+        octet
+    }
 }
 
 impl DuplicateCache {

@@ -1,0 +1,223 @@
+//! A UDP socket with batched receive and send: a few system calls for many datagrams.
+//!
+//! Sockets of one address share their port (SO_REUSEPORT), so that the kernel spreads NAS over
+//! workers and keeps each NAS with one of them. A reply leaves from the address that its request
+//! was sent to, also where the socket is bound to all addresses: a NAS ignores any other source.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmsg,
+    setsockopt, sockopt,
+};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::radius::Buffer;
+
+/// One worker's socket with the buffers of a batch.
+pub(super) struct BatchSocket {
+    socket: UdpSocket,
+    headers: MultiHeaders<SockaddrStorage>,
+    buffers: Box<[Buffer; BATCH]>,
+}
+
+/// Where a datagram came from and where it was sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Route {
+    /// The peer.
+    pub(super) peer: SocketAddr,
+    /// Our own address, where the socket is bound to all.
+    pub(super) local: Option<IpAddr>,
+}
+
+/// What a batch received: for each datagram, which buffer, how long, on which route.
+pub(super) type Received = [Option<(usize, Route)>; BATCH];
+
+/// Binds `address` for one of several workers.
+pub(super) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    enlarge(&socket);
+    if address.ip().is_unspecified() {
+        ask_for_destination(&socket, address)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+impl BatchSocket {
+    /// The socket with its buffers; stays on the thread that made it.
+    pub(super) fn of(socket: UdpSocket) -> Self {
+        let space = nix::cmsg_space!(libc::in6_pktinfo);
+        Self {
+            socket,
+            headers: MultiHeaders::preallocate(BATCH, Some(space)),
+            buffers: Box::new([[0; 4096]; BATCH]),
+        }
+    }
+
+    /// Receives what is there, at most a batch; `Ok` with nothing when nothing is.
+    pub(super) fn receive(&mut self) -> io::Result<Received> {
+        let mut received: Received = [None; BATCH];
+        let mut slices = self.buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
+        let flags = MsgFlags::MSG_DONTWAIT;
+        let messages =
+            match recvmmsg(self.socket.as_raw_fd(), &mut self.headers, slices.iter_mut(), flags, None) {
+                Ok(messages) => messages,
+                Err(Errno::EAGAIN | Errno::EINTR) => return Ok(received),
+                Err(error) => return Err(error.into()),
+            };
+        for (slot, message) in received.iter_mut().zip(messages) {
+            let Some(peer) = message.address.and_then(|address| socket_address(&address)) else { continue };
+            let local = message.cmsgs().ok().and_then(|mut all| all.find_map(|one| destination(&one)));
+            *slot = Some((message.bytes, Route { peer, local }));
+        }
+        Ok(received)
+    }
+
+    /// The datagram of a batch's position.
+    pub(super) fn datagram(&self, position: usize, length: usize) -> &[u8] {
+        self.buffers.get(position).and_then(|buffer| buffer.get(..length)).unwrap_or_default()
+    }
+
+    /// Sends one datagram; a full send buffer drops it, as the network would.
+    pub(super) fn send(&self, octets: &[u8], route: Route) {
+        let slices = [IoSlice::new(octets)];
+        let peer = SockaddrStorage::from(route.peer);
+        let fd = self.socket.as_raw_fd();
+        let flags = MsgFlags::MSG_DONTWAIT;
+        // An error here is the peer's network or a full buffer; the NAS asks again.
+        let _ = match route.local {
+            None => sendmsg(fd, &slices, &[], flags, Some(&peer)),
+            Some(IpAddr::V4(address)) => {
+                let info = source_v4(address);
+                sendmsg(fd, &slices, &[ControlMessage::Ipv4PacketInfo(&info)], flags, Some(&peer))
+            }
+            Some(IpAddr::V6(address)) => {
+                let info = source_v6(address);
+                sendmsg(fd, &slices, &[ControlMessage::Ipv6PacketInfo(&info)], flags, Some(&peer))
+            }
+        };
+    }
+}
+
+impl AsFd for BatchSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// A burst after a power cut must wait somewhere; the default holds 256 datagrams. Beyond the
+/// system's maximum only with CAP_NET_ADMIN, and without it what is allowed must do.
+fn enlarge(socket: &Socket) {
+    if setsockopt(socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
+        let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+    }
+    let _ = socket.set_send_buffer_size(RECEIVE_BUFFER);
+}
+
+fn ask_for_destination(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    if address.is_ipv4() {
+        setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
+    } else {
+        setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+    }
+    Ok(())
+}
+
+fn socket_address(storage: &SockaddrStorage) -> Option<SocketAddr> {
+    if let Some(v4) = storage.as_sockaddr_in() {
+        return Some(SocketAddr::from((v4.ip(), v4.port())));
+    }
+    storage.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), v6.port())))
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the list of control messages is the kernel's, not ours")]
+fn destination(message: &ControlMessageOwned) -> Option<IpAddr> {
+    match message {
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            Some(IpAddr::V4(Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes())))
+        }
+        ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr))),
+        _ => None,
+    }
+}
+
+fn source_v4(address: Ipv4Addr) -> libc::in_pktinfo {
+    libc::in_pktinfo {
+        ipi_ifindex: 0,
+        ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(address.octets()) },
+        ipi_addr: libc::in_addr { s_addr: 0 },
+    }
+}
+
+const fn source_v6(address: Ipv6Addr) -> libc::in6_pktinfo {
+    libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: address.octets() }, ipi6_ifindex: 0 }
+}
+
+/// Datagrams a system call: past 32 the saving per datagram is lost in the noise.
+pub(super) const BATCH: usize = 32;
+/// 8 MiB hold some 20,000 requests (`security` R4).
+const RECEIVE_BUFFER: usize = 8 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait_for(socket: &mut BatchSocket) -> (usize, usize, Route) {
+        for _ in 0..200 {
+            let received = socket.receive().unwrap();
+            if let Some((at, Some((length, route)))) =
+                received.iter().enumerate().find(|(_, one)| one.is_some())
+            {
+                return (at, *length, *route);
+            }
+            std::thread::park_timeout(std::time::Duration::from_millis(5));
+        }
+        panic!("nothing arrived");
+    }
+
+    #[test]
+    fn a_reply_leaves_from_the_address_that_was_asked() {
+        for (bound, asked) in [("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "::1")] {
+            let bound = bind(bound.parse().unwrap()).unwrap();
+            let to = SocketAddr::new(asked.parse().unwrap(), bound.local_addr().unwrap().port());
+            let mut server = BatchSocket::of(bound);
+            let nas = UdpSocket::bind(if to.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" }).unwrap();
+            // Three times: the second and third show that the headers are reused rightly.
+            for round in 0..3u8 {
+                nas.send_to(&[1, 2, round], to).unwrap();
+                let (at, length, route) = wait_for(&mut server);
+                assert_eq!(server.datagram(at, length), &[1, 2, round]);
+                server.send(&[3, 4], route);
+                let mut room = [0; 16];
+                let (length, from) = nas.recv_from(&mut room).unwrap();
+                assert_eq!((&room[..length], from), (&[3u8, 4][..], to));
+            }
+        }
+    }
+
+    #[test]
+    fn a_bound_address_needs_no_help_and_a_batch_keeps_its_order() {
+        let bound = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let to = bound.local_addr().unwrap();
+        let mut server = BatchSocket::of(bound);
+        let nas = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for number in 0..10u8 {
+            nas.send_to(&[number], to).unwrap();
+        }
+        let received = server.receive().unwrap();
+        let octets: Vec<u8> = (0..10).map(|at| server.datagram(at, 1)[0]).collect();
+        assert_eq!(received.iter().flatten().count(), 10);
+        assert_eq!(octets, (0..10).collect::<Vec<_>>());
+        assert!(received[0].unwrap().1.local.is_none());
+    }
+}

@@ -1,0 +1,411 @@
+//! One worker: one socket, one thread, one duplicate cache.
+//!
+//! The whole of a cacheable exchange is done in place. What must wait (a commit, a slow hash) gets
+//! a ticket and is answered when its news come in. The one rule: nothing here blocks but the poll.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::counters::Counters;
+use super::delayed::Delayed;
+use super::inbox::{Inbox, News};
+use super::login::{self, Outcome};
+use super::peers::{Peer, Peers};
+use super::report::{self, Said};
+use super::socket::{BATCH, BatchSocket, Received, Route};
+use super::{Job, Shared, Slow};
+use crate::access::{Recorded, Report, Then};
+use crate::base::secret::Secret;
+use crate::radius::duplicate::{DuplicateCache, Offer, RequestKey};
+use crate::radius::exchange::{Admitted, PortKind, SecretFit, admit};
+use crate::radius::{Buffer, Code, Packet, Reply};
+
+/// A worker and everything it owns.
+struct Worker {
+    shared: Arc<Shared>,
+    port: PortKind,
+    number: u16,
+    socket: BatchSocket,
+    inbox: Arc<Inbox>,
+    peers: Peers,
+    duplicates: DuplicateCache,
+    delayed: Delayed,
+    waiting: HashMap<u64, Waiting>,
+    next_ticket: u64,
+    counters: Counters,
+    buffer: Box<Buffer>,
+    spare: Vec<(u64, News)>,
+}
+
+/// A request that waits for news.
+struct Waiting {
+    key: RequestKey,
+    route: Route,
+    what: WaitsFor,
+}
+
+enum WaitsFor {
+    /// The commit; the acknowledgement is written already.
+    Commit { reply: Box<[u8]> },
+    /// The slow hash; the request is kept to be answered then.
+    Hash { peer: Arc<Peer>, fit: SecretFit, datagram: Box<[u8]> },
+}
+
+impl Worker {
+    fn new(shared: Arc<Shared>, port: PortKind, number: u16, socket: BatchSocket, inbox: Arc<Inbox>) -> Self {
+        let label = match port {
+            PortKind::Authentication => "authentication",
+            PortKind::Accounting => "accounting",
+        };
+        Self {
+            peers: Peers::new(Arc::clone(&shared.access)),
+            duplicates: DuplicateCache::new(
+                shared.limits.duplicate_capacity,
+                shared.limits.duplicate_lifetime,
+            ),
+            delayed: Delayed::default(),
+            waiting: HashMap::new(),
+            next_ticket: 0,
+            counters: Counters::new(label),
+            buffer: Box::new([0; 4096]),
+            spare: Vec::new(),
+            shared,
+            port,
+            number,
+            socket,
+            inbox,
+        }
+    }
+
+    /// Works until the door is closed, and then until nothing waits or the deadline passes.
+    fn run(mut self) {
+        let mut closing_since: Option<Instant> = None;
+        loop {
+            let now = self.shared.clock.monotonic();
+            if self.shared.closing.load(Ordering::Acquire) {
+                let since = *closing_since.get_or_insert(now);
+                if self.waiting.is_empty() || now.duration_since(since) > DRAIN {
+                    return;
+                }
+            }
+            let received = self.receive();
+            let quiet = received.iter().all(Option::is_none);
+            self.take_news();
+            self.send_due();
+            if quiet {
+                self.rest();
+            } else {
+                self.answer_batch(&received);
+            }
+        }
+    }
+
+    fn receive(&mut self) -> Received {
+        match self.socket.receive() {
+            Ok(received) => received,
+            Err(error) => {
+                // The socket stays: an error of one peer's network must not end the service.
+                self.counters.receive_errors.increment(1);
+                tracing::debug!(%error, "receiving a RADIUS datagram failed");
+                [None; BATCH]
+            }
+        }
+    }
+
+    fn rest(&mut self) {
+        let now = self.shared.clock.monotonic();
+        self.duplicates.forget_older(now);
+        let wait = self.delayed.until_next(now).unwrap_or(LONGEST_REST).min(LONGEST_REST);
+        let millis = u16::try_from(wait.as_millis()).unwrap_or(u16::MAX).saturating_add(1);
+        let mut fds = [
+            PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.inbox.as_fd(), PollFlags::POLLIN),
+        ];
+        // A failed poll is a short rest.
+        let _ = poll(&mut fds, PollTimeout::from(millis));
+        self.inbox.quieten();
+    }
+
+    fn answer_batch(&mut self, received: &Received) {
+        let (wall, now) = (self.shared.clock.now(), self.shared.clock.monotonic());
+        self.peers.refresh();
+        for (position, one) in received.iter().enumerate() {
+            let Some((length, route)) = *one else { continue };
+            self.answer(position, length, route, wall, now);
+        }
+    }
+
+    fn answer(&mut self, position: usize, length: usize, route: Route, wall: Timestamp, now: Instant) {
+        let source = route.peer.ip().to_canonical();
+        let Some(peer) = self.peers.find(source) else { return self.counters.unknown_nas.increment(1) };
+        // The datagram is copied out so that the worker's other parts can be used meanwhile; four
+        // cache lines of a usual request cost less than telling the compiler otherwise.
+        let mut copy = [0u8; 4096];
+        let datagram = copy_of(self.socket.datagram(position, length), &mut copy);
+        let admitted = match admit(datagram, self.port, &peer.facts(wall)) {
+            Ok(admitted) => admitted,
+            Err(why) => return self.counters.discarded(&why),
+        };
+        let key = RequestKey::new(&admitted.packet, route.peer, self.number);
+        match self.duplicates.offer(&key, now) {
+            Offer::New => {}
+            Offer::InProgress => return self.counters.in_progress.increment(1),
+            Offer::Replay(reply) => {
+                self.counters.replayed.increment(1);
+                return self.socket.send(reply, route);
+            }
+        }
+        let request = Request { key, route, peer, datagram, wall, now };
+        match admitted.packet.code() {
+            Code::StatusServer => self.answer_status(&request, &admitted),
+            Code::AccessRequest => self.answer_login(&request, &admitted),
+            Code::AccountingRequest => self.answer_accounting(&request, &admitted),
+            Code::AccessAccept
+            | Code::AccessReject
+            | Code::AccountingResponse
+            | Code::AccessChallenge
+            | Code::StatusClient
+            | Code::DisconnectRequest
+            | Code::DisconnectAck
+            | Code::DisconnectNak
+            | Code::CoaRequest
+            | Code::CoaAck
+            | Code::CoaNak
+            | Code::Unknown(_) => self.duplicates.abandon(&request.key),
+        }
+    }
+
+    /// RFC 5997 section 3: alive is answered with the port's own good answer.
+    fn answer_status(&mut self, request: &Request<'_>, admitted: &Admitted<'_>) {
+        let code = match self.port {
+            PortKind::Authentication => Code::AccessAccept,
+            PortKind::Accounting => Code::AccountingResponse,
+        };
+        let facts = request.peer.facts(request.wall);
+        let Ok(reply) = Reply::start(&mut self.buffer, &admitted.packet, code) else {
+            return self.duplicates.abandon(&request.key);
+        };
+        let octets = reply.finish(facts.secret(admitted.fit));
+        self.counters.status.increment(1);
+        self.duplicates.complete(&request.key, octets, request.now);
+        self.socket.send(octets, request.route);
+    }
+
+    fn answer_login(&mut self, request: &Request<'_>, admitted: &Admitted<'_>) {
+        let facts = request.peer.facts(request.wall);
+        let secret = facts.secret(admitted.fit);
+        let (shared, buffer) = (&self.shared, &mut self.buffer);
+        let outcome = login::answer(shared, &request.peer, &admitted.packet, secret, buffer, request.wall);
+        match outcome {
+            Outcome::Accept(octets) => {
+                self.counters.accepted.increment(1);
+                self.duplicates.complete(&request.key, octets, request.now);
+                self.socket.send(octets, request.route);
+            }
+            Outcome::Reject(octets) => {
+                self.counters.refused.increment(1);
+                let due = request.now + jittered(self.shared.settings.load().reject_delay, &request.key);
+                if self.delayed.hold(due, request.key, request.route, octets).is_err() {
+                    self.duplicates.complete(&request.key, octets, request.now);
+                    self.socket.send(octets, request.route);
+                }
+            }
+            Outcome::Ask { password, verifier } => self.ask_hash(request, admitted.fit, password, verifier),
+            Outcome::Silence => self.duplicates.abandon(&request.key),
+        }
+    }
+
+    fn ask_hash(&mut self, request: &Request<'_>, fit: SecretFit, password: Secret, verifier: String) {
+        let what = WaitsFor::Hash { peer: Arc::clone(&request.peer), fit, datagram: request.datagram.into() };
+        let Some(ticket) = self.wait(request, what) else { return };
+        let inbox = Arc::clone(&self.inbox);
+        let slow = Slow { password, verifier };
+        (self.shared.verify)(slow, Box::new(move |fits| inbox.leave(ticket, News::Verified { fits })));
+    }
+
+    fn answer_accounting(&mut self, request: &Request<'_>, admitted: &Admitted<'_>) {
+        let source: IpAddr = request.route.peer.ip().to_canonical();
+        let facts = request.peer.facts(request.wall);
+        let said = report::read(&admitted.packet, &request.peer, source, request.wall);
+        let Ok(reply) = Reply::start(&mut self.buffer, &admitted.packet, Code::AccountingResponse) else {
+            return self.duplicates.abandon(&request.key);
+        };
+        let octets = reply.finish(facts.secret(admitted.fit));
+        match said {
+            Said::Unusable => {
+                self.counters.unusable.increment(1);
+                self.duplicates.abandon(&request.key);
+            }
+            Said::Nothing => {
+                self.duplicates.complete(&request.key, octets, request.now);
+                self.socket.send(octets, request.route);
+            }
+            Said::Report(report) => {
+                let what = WaitsFor::Commit { reply: octets.into() };
+                if let Some(ticket) = self.wait(request, what) {
+                    self.record(ticket, report, request.wall);
+                }
+            }
+            Said::Restart(restart) => {
+                let what = WaitsFor::Commit { reply: octets.into() };
+                let Some(ticket) = self.wait(request, what) else { return };
+                let inbox = Arc::clone(&self.inbox);
+                self.hand_over(ticket, Job::Restart { restart, done: acknowledge(inbox, ticket) });
+            }
+        }
+    }
+
+    fn record(&mut self, ticket: u64, report: Box<Report>, wall: Timestamp) {
+        let inbox = Arc::clone(&self.inbox);
+        match self.shared.access.record(&report, wall, || acknowledge(Arc::clone(&inbox), ticket)) {
+            Ok(Recorded::Queued) => {}
+            Ok(Recorded::AskStore) => {
+                let done = acknowledge(inbox, ticket);
+                self.hand_over(ticket, Job::Learn { report, done });
+            }
+            Err(error) => {
+                tracing::error!(%error, "an accounting report could not be turned into a change");
+                inbox.leave(ticket, News::Recorded { durable: false });
+            }
+        }
+    }
+
+    fn hand_over(&mut self, ticket: u64, job: Job) {
+        if self.shared.jobs.try_send(job).is_err() {
+            self.counters.busy.increment(1);
+            self.inbox.leave(ticket, News::Recorded { durable: false });
+        }
+    }
+
+    /// Gives a request a ticket; `None` (and silence) when too many wait.
+    fn wait(&mut self, request: &Request<'_>, what: WaitsFor) -> Option<u64> {
+        if self.waiting.len() >= WAITING {
+            self.counters.busy.increment(1);
+            self.duplicates.abandon(&request.key);
+            return None;
+        }
+        self.next_ticket = self.next_ticket.wrapping_add(1);
+        self.waiting.insert(self.next_ticket, Waiting { key: request.key, route: request.route, what });
+        Some(self.next_ticket)
+    }
+
+    fn take_news(&mut self) {
+        let mut news = std::mem::take(&mut self.spare);
+        self.inbox.take(&mut news);
+        let now = self.shared.clock.monotonic();
+        for (ticket, one) in news.drain(..) {
+            let Some(waiting) = self.waiting.remove(&ticket) else { continue };
+            match (waiting.what, one) {
+                (WaitsFor::Commit { reply }, News::Recorded { durable: true }) => {
+                    self.counters.recorded.increment(1);
+                    self.duplicates.complete(&waiting.key, &reply, now);
+                    self.socket.send(&reply, waiting.route);
+                }
+                (WaitsFor::Hash { peer, fit, datagram }, News::Verified { fits }) => {
+                    self.answer_after_hash(waiting.key, waiting.route, &peer, fit, &datagram, fits);
+                }
+                (WaitsFor::Commit { .. } | WaitsFor::Hash { .. }, _) => {
+                    self.counters.not_recorded.increment(1);
+                    self.duplicates.abandon(&waiting.key);
+                }
+            }
+        }
+        self.spare = news;
+    }
+
+    fn answer_after_hash(
+        &mut self,
+        key: RequestKey,
+        route: Route,
+        peer: &Arc<Peer>,
+        fit: SecretFit,
+        datagram: &[u8],
+        fits: Option<bool>,
+    ) {
+        let (wall, now) = (self.shared.clock.now(), self.shared.clock.monotonic());
+        let Ok(packet) = Packet::decode(datagram) else { return self.duplicates.abandon(&key) };
+        let facts = peer.facts(wall);
+        let secret = facts.secret(fit);
+        let buffer = &mut self.buffer;
+        match login::after_hash(&self.shared, peer, &packet, secret, fits, buffer, wall) {
+            Outcome::Accept(octets) => {
+                self.counters.accepted.increment(1);
+                self.duplicates.complete(&key, octets, now);
+                self.socket.send(octets, route);
+            }
+            Outcome::Reject(octets) => {
+                self.counters.refused.increment(1);
+                let due = now + jittered(self.shared.settings.load().reject_delay, &key);
+                if self.delayed.hold(due, key, route, octets).is_err() {
+                    self.socket.send(octets, route);
+                }
+            }
+            Outcome::Ask { .. } | Outcome::Silence => {
+                self.counters.busy.increment(1);
+                self.duplicates.abandon(&key);
+            }
+        }
+    }
+
+    fn send_due(&mut self) {
+        let now = self.shared.clock.monotonic();
+        while let Some(due) = self.delayed.next_due(now) {
+            self.duplicates.complete(&due.key, &due.reply, now);
+            self.socket.send(&due.reply, due.route);
+        }
+    }
+}
+
+/// One admitted request while it is handled.
+struct Request<'d> {
+    key: RequestKey,
+    route: Route,
+    peer: Arc<Peer>,
+    datagram: &'d [u8],
+    wall: Timestamp,
+    now: Instant,
+}
+
+/// Tells the worker how a commit ended.
+fn acknowledge(inbox: Arc<Inbox>, ticket: u64) -> Then {
+    Box::new(move |outcome| inbox.leave(ticket, News::Recorded { durable: outcome.is_ok() }))
+}
+
+fn copy_of<'c>(datagram: &[u8], room: &'c mut Buffer) -> &'c [u8] {
+    let (copy, _) = room.split_at_mut(datagram.len().min(4096));
+    copy.copy_from_slice(datagram.get(..copy.len()).unwrap_or_default());
+    copy
+}
+
+/// The delay, give or take a tenth; the jitter comes from the request's own random octets.
+fn jittered(delay: Duration, key: &RequestKey) -> Duration {
+    let percent = 90 + u32::from(key.authenticator_octet()) % 21;
+    delay.saturating_mul(percent) / 100
+}
+
+/// Starts a worker on a thread of its own.
+pub(super) fn start(
+    shared: Arc<Shared>,
+    port: PortKind,
+    number: u16,
+    socket: UdpSocket,
+    inbox: Arc<Inbox>,
+) -> io::Result<std::thread::JoinHandle<()>> {
+    let work = move || Worker::new(shared, port, number, BatchSocket::of(socket), inbox).run();
+    std::thread::Builder::new().name(format!("radius-{number}")).spawn(work)
+}
+
+/// Requests that may wait for a commit or a hash at one worker; more are dropped and come again.
+const WAITING: usize = 16_384;
+/// How long a worker waits, when closing, for commits that are under way.
+const DRAIN: Duration = Duration::from_secs(5);
+/// A worker looks at the door at least this often.
+const LONGEST_REST: Duration = Duration::from_millis(250);
