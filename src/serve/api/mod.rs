@@ -1,13 +1,112 @@
-//! (room under construction)
+//! The API for staff and programs: a file a resource, one table of routes, one look.
+//!
+//! A handler parses, calls one use case and renders; it decides nothing. The one rule: what is not
+//! in the table is not served, and what is in it says who may call it.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`route`] | the table: method, path, access, summary, shapes, handler |
+//! | [`router`] | from the table to answers: identity, access, body, metrics |
+//! | [`call`] | one request as a handler sees it |
+//! | [`form`] | JSON bodies, read field by field with all faults at once |
+//! | [`shape`] | answers: objects, lists, errors |
+//! | [`error`] | the closed table of codes |
+//! | [`commit`] | change and kept answer as one commit |
+//! | [`listing`] | pages of stored records with their total |
+//! | [`openapi`] | the description, made from the table |
+//!
+//! A resource file looks like this, and is added to [`routes`]:
+//!
+//! ```ignore
+//! pub fn routes() -> Vec<Route> {
+//!     vec![
+//!         Route::get("/api/v1/plans", Access::Staff(Permission::PlansRead), "List plans", list)
+//!             .query(&["search"]).lists::<PlanView>(),
+//!         Route::post("/api/v1/plans", Access::Staff(Permission::PlansWrite), "Create a plan", create)
+//!             .takes::<PlanBody>().answers::<PlanView>(201),
+//!     ]
+//! }
+//!
+//! async fn list(app: App, call: Call) -> Result<Answer, ApiError> {
+//!     let window = call.window()?;
+//!     let listed = listing::list::<Plans>(&app, Range::All, false, window, |_| true).await?;
+//!     Ok(Answer::list(listed.records.iter().map(|one| PlanView::of(&one.body)), listed.total, window))
+//! }
+//!
+//! async fn create(app: App, call: Call) -> Result<Answer, ApiError> {
+//!     let body: NewPlan = call.json()?; // `impl form::Body for NewPlan`: 422 with all field faults
+//!     let id = app.entropy.uuid_v7(call.now)?.into();
+//!     commit_answering(
+//!         &app,
+//!         &call,
+//!         || plans::create(&app.store, &call.actor, call.now, id, &body), // -> Result<Draft<Plan>, PlanError>
+//!         |plan| Answer::created(&PlanView::of(plan)),
+//!     )
+//!     .await
+//! }
+//!
+//! impl From<PlanError> for ApiError { /* each refusal to its code */ }
+//! ```
 
+use axum::Router;
+
+pub mod app;
 pub mod audit;
 pub mod auth;
 pub mod auth_events;
+pub mod call;
+pub mod commit;
 pub mod customers;
+pub mod error;
+pub mod form;
+pub mod listing;
 pub mod nas;
+pub mod openapi;
 pub mod plans;
 pub mod provisioning;
+pub mod route;
+pub mod router;
 pub mod services;
 pub mod sessions;
+pub mod shape;
 pub mod system;
 pub mod users;
+
+pub use app::{App, Parts, Site};
+pub use call::{Call, Caller};
+pub use commit::commit_answering;
+pub use error::{ApiError, Code};
+pub use form::{Body, Field, Form};
+pub use route::{Access, Alias, Route, RouteFault};
+pub use shape::{Answer, Window};
+
+/// Every route of the API, but the two that describe it.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let resources: [fn() -> Vec<Route>; 0] = [];
+    resources.into_iter().flat_map(|resource| resource()).collect()
+}
+
+/// The router of these routes, their aliases and their description.
+///
+/// # Errors
+/// When two routes have the same method and path.
+pub fn router(app: &App, mut routes: Vec<Route>) -> Result<Router, RouteFault> {
+    routes.extend(openapi::routes(&routes));
+    router::router(app, routes, ALIASES)
+}
+
+/// What frontends of the field ask for, and where that is with us. A row whose native path is not
+/// in the table yet is left out of the router.
+pub const ALIASES: &[Alias] = &[
+    Alias { path: "/api/v1/auth/admin/login", native: "/api/v1/auth/login" },
+    Alias { path: "/api/v1/auth/customer/logout", native: "/api/v1/auth/logout" },
+    Alias { path: "/api/v1/services/plans", native: "/api/v1/service-plans" },
+    Alias { path: "/api/v1/services/instances", native: "/api/v1/services" },
+    Alias { path: "/api/v1/services/instances/{id}", native: "/api/v1/services/{id}" },
+    Alias { path: "/api/v1/services/instances/{id}/provision", native: "/api/v1/services/{id}/provision" },
+    Alias { path: "/api/v1/plans/public", native: "/api/v1/public/service-plans" },
+    Alias { path: "/api/v1/auth/customer/register", native: "/api/v1/customers/signup" },
+    Alias { path: "/api/v1/billing/invoices", native: "/api/v1/invoices" },
+    Alias { path: "/api/v1/billing/invoices/{id}", native: "/api/v1/invoices/{id}" },
+];
