@@ -28,7 +28,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("serve/http", &["base"]),
     ("serve/radius", &["radius", "nas", "access", "domain", "base"]),
     ("serve/portal", DOOR),
-    ("serve/api", DOOR),
+    ("serve/api", API),
     ("serve/console", DOOR),
     ("serve/control", DOOR),
     ("config", &["domain", "base"]),
@@ -40,6 +40,10 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// What a door for one audience may import.
 const DOOR: &[&str] =
     &["serve/http", "access", "people", "catalogue", "billing", "enforce", "platform", "domain", "base"];
+
+/// The API commits what a use case drafted, together with the answer it keeps for a repeat; it is
+/// the one door that holds the store.
+const API: &[&str] = &["serve/http", "store", "access", "people", "catalogue", "enforce", "domain", "base"];
 
 /// In a list of rooms: every room.
 const ALL: &str = "*";

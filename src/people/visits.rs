@@ -47,7 +47,7 @@ pub enum IdentifyError {
 impl People {
     /// People of this store.
     #[must_use]
-    pub fn new(store: Store, vault: &Vault, entropy: Entropy) -> Self {
+    pub fn new(store: Store, vault: &Vault, entropy: &Entropy) -> Self {
         let _ = entropy;
         Self { store, tokens: Tokens::new(&vault.derive("access-token")) }
     }

@@ -16,6 +16,8 @@ use super::app::App;
 use super::call::Call;
 use super::error::{ApiError, Code};
 use super::shape::Answer;
+use crate::base::secret::Secret;
+use crate::store::SealedSecret;
 use crate::store::contract::{CommitError, Committed, Unit};
 use crate::store::draft::Draft;
 use crate::store::tables::{KeptAnswer, KeptAnswers};
@@ -131,8 +133,9 @@ impl IdempotencyKey {
             return Err(ApiError::new(Code::KeyReused, message));
         }
         let status = StatusCode::from_u16(kept.body.status).map_err(|error| ApiError::internal(&error))?;
-        let body =
-            app.vault.open(&self.context(), &kept.body.body).map_err(|error| ApiError::internal(&error))?;
+        let body = SealedSecret::parse(&kept.body.body)
+            .and_then(|sealed| app.vault.unseal(&self.context(), &sealed))
+            .map_err(|error| ApiError::internal(&error))?;
         let answer = match body.expose() {
             [] => Answer::bare(status),
             json => {
@@ -148,12 +151,14 @@ impl IdempotencyKey {
     /// all are sealed.
     fn keep(&self, app: &App, call: &Call, unit: Unit, answer: &Answer) -> Result<Unit, ApiError> {
         let json = answer.object().map(Value::to_string).unwrap_or_default();
-        let body =
-            app.vault.seal(&self.context(), json.as_bytes()).map_err(|error| ApiError::internal(&error))?;
+        let body = app
+            .vault
+            .seal(&app.entropy, &self.context(), &Secret::from_text(&json))
+            .map_err(|error| ApiError::internal(&error))?;
         let kept = KeptAnswer {
             request_hash: self.request_hash.clone(),
             status: answer.status().as_u16(),
-            body,
+            body: body.into(),
             at: call.now,
         };
         Ok(unit.create::<KeptAnswers>(&self.record, &kept)?)

@@ -54,7 +54,6 @@ impl<'a> Form<'a> {
     }
 
     /// A field of a change: `None` leaves it as it is, `Some(None)` clears it.
-    #[expect(clippy::option_option, reason = "absent and null say different things in a PATCH")]
     pub fn change<T: Field>(&mut self, name: &str) -> Option<Option<T>> {
         match self.object.get(name) {
             None => None,

@@ -80,20 +80,26 @@ fn operation(route: &Route) -> Value {
         },
     });
     if route.access != Access::Public {
-        operation["security"] = json!([{ "bearer": [] }]);
-        operation["description"] = access_name(route.access).into();
+        set(&mut operation, "security", json!([{ "bearer": [] }]));
+        set(&mut operation, "description", access_name(route.access).into());
     }
     if let Some(takes) = &route.takes {
-        operation["requestBody"] = json!({ "required": true, "content": content(&named(takes)) });
+        set(&mut operation, "requestBody", json!({ "required": true, "content": content(&named(takes)) }));
     }
     operation
+}
+
+fn set(object: &mut Value, name: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(name.to_owned(), value);
+    }
 }
 
 fn good_answer(route: &Route) -> Value {
     let mut answer = json!({ "description": route.summary });
     if let Some(shape) = &route.answers.1 {
         let one = named(shape);
-        answer["content"] = content(&if route.is_list { list_schema(&one) } else { one });
+        set(&mut answer, "content", content(&if route.is_list { list_schema(&one) } else { one }));
     }
     answer
 }
