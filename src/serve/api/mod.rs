@@ -12,7 +12,6 @@
 //! | [`shape`] | answers: objects, lists, errors |
 //! | [`error`] | the closed table of codes |
 //! | [`commit`] | change and kept answer as one commit |
-//! | [`listing`] | pages of stored records with their total |
 //! | [`openapi`] | the description, made from the table |
 //!
 //! A resource file looks like this, and is added to [`routes`]:
@@ -29,8 +28,8 @@
 //!
 //! async fn list(app: App, call: Call) -> Result<Answer, ApiError> {
 //!     let window = call.window()?;
-//!     let listed = listing::list::<Plans>(&app, Range::All, false, window, |_| true).await?;
-//!     Ok(Answer::list(listed.records.iter().map(|one| PlanView::of(&one.body)), listed.total, window))
+//!     let found = plans::list(&app.store, call.query("search"), window.offset, window.limit).await?;
+//!     Ok(Answer::list(found.plans.iter().map(PlanView::of), found.total, window))
 //! }
 //!
 //! async fn create(app: App, call: Call) -> Result<Answer, ApiError> {
@@ -45,8 +44,11 @@
 //!     .await
 //! }
 //!
-//! impl From<PlanError> for ApiError { /* each refusal to its code */ }
+//! impl From<PlanError> for ApiError { /* each refusal to its code; ReadError and CommitError have theirs */ }
 //! ```
+//!
+//! Resource files name `app.store`, never `crate::store`: reading is a use case's work
+//! (`tests/architecture.rs`).
 
 use axum::Router;
 
@@ -59,7 +61,6 @@ pub mod commit;
 pub mod customers;
 pub mod error;
 pub mod form;
-pub mod listing;
 pub mod nas;
 pub mod openapi;
 pub mod plans;

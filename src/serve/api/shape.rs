@@ -36,7 +36,7 @@ enum Payload {
 #[derive(Debug, Clone)]
 pub struct List {
     items: Vec<Value>,
-    total: u64,
+    total: usize,
     window: Window,
 }
 
@@ -44,9 +44,9 @@ pub struct List {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// Items to skip.
-    pub offset: u64,
+    pub offset: usize,
     /// Most items to give, 1 to [`MAX_LIMIT`].
-    pub limit: u64,
+    pub limit: usize,
 }
 
 impl Answer {
@@ -82,7 +82,7 @@ impl Answer {
 
     /// 200 with one page of a list.
     #[must_use]
-    pub fn list<T: Serialize>(items: impl IntoIterator<Item = T>, total: u64, window: Window) -> Self {
+    pub fn list<T: Serialize>(items: impl IntoIterator<Item = T>, total: usize, window: Window) -> Self {
         let items: Result<_, _> = items.into_iter().map(serde_json::to_value).collect();
         match items {
             Ok(items) => Self::with(StatusCode::OK, Payload::List(List { items, total, window })),
@@ -191,7 +191,7 @@ impl Window {
     /// 422 that names the parameters.
     pub fn read(query: impl Fn(&str) -> Option<String>) -> Result<Self, ApiError> {
         let mut faults = super::error::FieldErrors::new();
-        let mut number = |name: &str, least: u64| -> Option<u64> {
+        let mut number = |name: &str, least: usize| -> Option<usize> {
             let text = query(name)?;
             let parsed = text.parse().ok().filter(|number| *number >= least);
             if parsed.is_none() {
@@ -212,9 +212,7 @@ impl Window {
     /// The part of `all` in this window.
     #[must_use]
     pub fn of<T>(self, all: Vec<T>) -> Vec<T> {
-        let skip = usize::try_from(self.offset).unwrap_or(usize::MAX);
-        let take = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        all.into_iter().skip(skip).take(take).collect()
+        all.into_iter().skip(self.offset).take(self.limit).collect()
     }
 }
 
@@ -299,9 +297,9 @@ fn json_response(value: &Value, look: Look) -> Response<Body> {
 /// The media type that asks for the native half of an answer.
 pub const NATIVE_TYPE: &str = "application/vnd.dotmac.edge+json";
 /// Most items in one answer: bounds the memory of a request.
-pub const MAX_LIMIT: u64 = 500;
+pub const MAX_LIMIT: usize = 500;
 /// Items in an answer unless asked otherwise.
-pub const DEFAULT_LIMIT: u64 = 50;
+pub const DEFAULT_LIMIT: usize = 50;
 
 #[cfg(test)]
 mod tests {
@@ -319,7 +317,7 @@ mod tests {
         assert_eq!(window(&[("limit", "20"), ("offset", "40")]), Ok(third));
         assert_eq!(window(&[]), Ok(Window { offset: 0, limit: 50 }));
         assert_eq!(window(&[("limit", "9999")]).unwrap().limit, 500);
-        assert_eq!(window(&[("page", "18446744073709551615"), ("size", "500")]).unwrap().offset, u64::MAX);
+        assert_eq!(window(&[("page", "18446744073709551615"), ("size", "500")]).unwrap().offset, usize::MAX);
     }
 
     #[test]
