@@ -13,6 +13,8 @@ mod meter;
 mod restart;
 mod shards;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

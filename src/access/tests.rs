@@ -1,0 +1,360 @@
+//! Logins and accounting against a real store in memory: what a NAS may do to us, and what must
+//! then be true.
+
+use std::sync::mpsc;
+
+use jiff::SignedDuration;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::base::clock::Clock;
+use crate::base::secret::Secret;
+use crate::domain::ids::{NasId, PlanId, SubscriberId};
+use crate::domain::lock::{Lock, LockMode, LockReason};
+use crate::domain::money::{Currency, Money};
+use crate::domain::plan::{PlanTerms, ServiceType};
+use crate::domain::rate::{BitsPerSecond, Download, Rates, Upload};
+use crate::domain::refusal::Refusal;
+use crate::domain::service::{Addresses, Credential, Interval, IntervalState, Phase, Service};
+use crate::domain::session::{CloseReason, Counters, ReportKind};
+use crate::domain::text::{Code, Line, Username};
+use crate::store::contract::{CommitError, Page, Range, Record, Unit};
+use crate::store::tables::{self, Services, Sessions, UsageDays};
+
+struct Clear(&'static str);
+
+impl Evidence for Clear {
+    type Extras = ();
+    fn check(&self, password: &[u8]) -> Option<()> {
+        (password == self.0.as_bytes()).then_some(())
+    }
+    fn clear_text(&self) -> Option<(&[u8], ())> {
+        Some((self.0.as_bytes(), ()))
+    }
+}
+
+struct Lab {
+    access: Arc<Access>,
+    store: Store,
+    snapshot: Arc<Snapshot>,
+    runtime: tokio::runtime::Runtime,
+}
+
+const SERVICE: ServiceId = ServiceId(Uuid::from_u128(7));
+const NAS: NasId = NasId(Uuid::from_u128(9));
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn service() -> Service {
+    let zero = Money::zero(Currency::parse("NGN").unwrap());
+    let rate = |bits| BitsPerSecond::new(bits).unwrap();
+    Service {
+        id: SERVICE,
+        subscriber_id: SubscriberId(Uuid::from_u128(8)),
+        service_number: Code::parse("S-1").unwrap(),
+        plan_id: PlanId(Uuid::from_u128(6)),
+        plan_code: Code::parse("home").unwrap(),
+        terms: PlanTerms {
+            version: 3,
+            name: Line::parse("Home").unwrap(),
+            description: None,
+            service_type: ServiceType::Internet,
+            monthly_price: zero,
+            setup_fee: zero,
+            cancellation_fee: zero,
+            rates: Rates { down: Download(rate(20_000_000)), up: Upload(rate(5_000_000)) },
+            data_allowance: Some(10_000),
+            validity: None,
+            device_limit: 1,
+            session_limit_secs: None,
+            idle_limit_secs: None,
+            requires_approval: false,
+            min_contract_months: None,
+            max_contract_months: None,
+            features: serde_json::Map::new(),
+        },
+        phase: Phase::Active,
+        username: Username::parse("Ada").unwrap(),
+        credential: Credential::Sealed { sealed: "sealed".into() },
+        locks: vec![],
+        intervals: vec![Interval {
+            from: at(-1_000),
+            until: None,
+            state: IntervalState::Active,
+            source: "test".into(),
+        }],
+        addresses: Addresses::default(),
+        created_at: at(-1_000),
+        activated_at: Some(at(-1_000)),
+        ended_at: None,
+        updated_at: at(-1_000),
+    }
+}
+
+impl Lab {
+    fn new() -> Self {
+        Self::with(&service())
+    }
+
+    fn with(service: &Service) -> Self {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let unseal = Box::new(|_: &str, _: &str| Some(Secret::from_text("right")));
+        let snapshot = Arc::new(Snapshot::new(unseal));
+        let observer = Arc::clone(&snapshot);
+        let store = Store::memory(Clock::System, &tables::all(), observer).unwrap();
+        let put = Unit::natural().create::<Services>(&SERVICE, service).unwrap();
+        runtime.block_on(store.commit(put)).unwrap();
+        let access = runtime.block_on(open(&store, &snapshot));
+        Self { access, store, snapshot, runtime }
+    }
+
+    /// What a restart does: everything in memory is read back from the store.
+    fn restart(&mut self) {
+        self.access = self.runtime.block_on(open(&self.store, &self.snapshot));
+    }
+
+    fn login(&self, password: &'static str, station: Option<&str>, now: Timestamp) -> Answer<()> {
+        let evidence = Clear(password);
+        let attempt = Attempt { username: "ADA", station, can_be_captive: false, evidence: Some(&evidence) };
+        self.access.authenticate(&attempt, now)
+    }
+
+    fn report(&self, report: &Report, now: Timestamp) -> Result<(), CommitError> {
+        let (tell, told) = mpsc::channel();
+        let then = || -> Then { Box::new(move |outcome| tell.send(outcome).unwrap()) };
+        match self.access.record(report, now, then)? {
+            Recorded::Queued => told.recv().unwrap(),
+            Recorded::AskStore => {
+                self.runtime.block_on(self.access.learn(report)).unwrap();
+                self.report(report, now)
+            }
+        }
+    }
+
+    fn sessions(&self) -> Vec<Record<Sessions>> {
+        self.runtime.block_on(self.store.scan::<Sessions>(Range::All, Page::first(1_000))).unwrap().records
+    }
+
+    fn used(&self) -> Usage {
+        self.access.usage(&self.snapshot.service(SERVICE).unwrap(), at(0))
+    }
+
+    /// The day's usage as the store has it, summed.
+    fn stored_usage(&self) -> (u64, u64, u64) {
+        let days =
+            self.runtime.block_on(self.store.scan::<UsageDays>(Range::All, Page::first(1_000))).unwrap();
+        days.records.iter().fold((0, 0, 0), |sum, day| {
+            (sum.0 + day.counters[0], sum.1 + day.counters[1], sum.2 + day.counters[2])
+        })
+    }
+}
+
+async fn open(store: &Store, snapshot: &Arc<Snapshot>) -> Arc<Access> {
+    let parts = Parts {
+        store: store.clone(),
+        snapshot: Arc::clone(snapshot),
+        class_key: ClassKey::new(&[1; 32]).unwrap(),
+        zone: TimeZone::UTC,
+        entropy: Entropy::System,
+    };
+    Access::open(parts).await.unwrap()
+}
+
+fn say(kind: ReportKind, id: &str, down: u64, up: u64, seconds: u64) -> Report {
+    let elapsed = i64::try_from(seconds).unwrap();
+    Report {
+        kind,
+        nas_id: NAS,
+        nas_address: None,
+        source: "10.0.0.1".parse().unwrap(),
+        acct_session_id: id.to_owned(),
+        username: "ada".to_owned(),
+        class: None,
+        station: Some("02:00:00:00:00:01".to_owned()),
+        called_station: None,
+        nas_port: None,
+        ipv4: None,
+        ipv6_prefix: None,
+        delegated_prefix: None,
+        counters: Counters { down_octets: down, up_octets: up, seconds, ..Counters::default() },
+        happened_at: at(elapsed),
+        terminate_cause: (kind == ReportKind::Stop).then_some(1),
+    }
+}
+
+fn refusal(answer: Answer<()>) -> Option<Refusal> {
+    match answer {
+        Answer::Refuse { refusal, .. } => Some(refusal),
+        Answer::Accept { .. } | Answer::AskHash { .. } => None,
+    }
+}
+
+#[test]
+fn a_login_is_found_without_case_and_a_wrong_password_learns_nothing_else() {
+    let mut locked = service();
+    let reason = LockReason::Overdue;
+    let mode = LockMode::HardReject;
+    locked.locks.push(Lock { reason, mode, placed_at: at(0), placed_by: "test".into(), note: None });
+    let lab = Lab::with(&locked);
+    assert_eq!(refusal(lab.login("wrong", None, at(0))), Some(Refusal::WrongPassword));
+    assert_eq!(refusal(lab.login("right", None, at(0))), Some(Refusal::Locked { reason }));
+    assert!(refusal(Lab::new().login("right", None, at(0))).is_none());
+}
+
+#[test]
+fn a_captive_subscriber_is_refused_where_the_nas_cannot_hold_it() {
+    let mut captive = service();
+    let (reason, mode) = (LockReason::Overdue, LockMode::Captive);
+    captive.locks.push(Lock { reason, mode, placed_at: at(0), placed_by: "test".into(), note: None });
+    let lab = Lab::with(&captive);
+    assert_eq!(refusal(lab.login("right", None, at(0))), Some(Refusal::Locked { reason }));
+}
+
+#[test]
+fn a_committed_change_is_in_force_for_the_next_login() {
+    let lab = Lab::new();
+    let mut ended = service();
+    ended.phase = Phase::Ended;
+    let put = Unit::natural().replace::<Services>(&SERVICE, 1, &ended).unwrap();
+    lab.runtime.block_on(lab.store.commit(put)).unwrap();
+    assert_eq!(refusal(lab.login("right", None, at(0))), Some(Refusal::ServiceEnded));
+}
+
+#[test]
+fn start_interim_and_stop_make_one_session_counted_once() {
+    let lab = Lab::new();
+    lab.report(&say(ReportKind::Start, "a", 0, 0, 0), at(0)).unwrap();
+    assert_eq!(lab.access.open_sessions(), 1);
+    lab.report(&say(ReportKind::Interim, "a", 600, 60, 300), at(300)).unwrap();
+    lab.report(&say(ReportKind::Stop, "a", 1_000, 100, 500), at(500)).unwrap();
+    let sessions = lab.sessions();
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(sessions[0].body.opened_at, at(0));
+    assert_eq!(sessions[0].body.closed_at, Some(at(500)));
+    assert_eq!(sessions[0].body.closed_why, Some(CloseReason::Stop { cause: Some(1) }));
+    assert_eq!(sessions[0].counters[..2], [1_000, 100]);
+    assert_eq!(lab.stored_usage(), (1_000, 100, 500));
+    assert_eq!(lab.used(), Usage { down_octets: 1_000, up_octets: 100, seconds: 500 });
+    assert_eq!(lab.access.open_sessions(), 0);
+}
+
+#[test]
+fn a_stop_whose_start_was_lost_still_closes_and_counts_the_session() {
+    let lab = Lab::new();
+    lab.report(&say(ReportKind::Stop, "a", 5_000_000_000, 7, 500), at(500)).unwrap();
+    let sessions = lab.sessions();
+    assert_eq!(sessions[0].body.opened_at, at(0), "computed from Acct-Session-Time");
+    assert_eq!(sessions[0].counters[0], 5_000_000_000);
+    assert_eq!(lab.stored_usage().0, 5_000_000_000);
+}
+
+#[test]
+fn the_quota_is_cut_by_what_sessions_used_also_after_a_restart() {
+    let mut lab = Lab::new();
+    lab.report(&say(ReportKind::Stop, "a", 9_000, 999, 500), at(500)).unwrap();
+    let Answer::Accept { entitlement, .. } = lab.login("right", None, at(600)) else { panic!("refused") };
+    assert_eq!(entitlement.remaining_octets, Some(1));
+    lab.report(&say(ReportKind::Stop, "b", 1, 0, 10), at(700)).unwrap();
+    assert_eq!(refusal(lab.login("right", None, at(701))), Some(Refusal::QuotaSpent));
+    lab.restart();
+    assert_eq!(refusal(lab.login("right", None, at(702))), Some(Refusal::QuotaSpent));
+}
+
+#[test]
+fn a_second_device_finds_no_place_and_the_same_device_replaces_its_ghost() {
+    let lab = Lab::new();
+    lab.report(&say(ReportKind::Start, "a", 0, 0, 0), at(0)).unwrap();
+    let other = lab.login("right", Some("02-00-00-00-00-02"), at(10));
+    assert_eq!(refusal(other), Some(Refusal::DeviceLimit { limit: 1 }));
+    assert_eq!(refusal(lab.login("right", Some("02-00-00-00-00-01"), at(10))), None);
+}
+
+#[test]
+fn our_class_names_the_service_whatever_the_user_name_says_and_a_forged_one_does_not() {
+    let lab = Lab::new();
+    let class = lab.access.class_of(SERVICE, 3).to_vec();
+    let mut report = say(ReportKind::Start, "a", 0, 0, 0);
+    report.username = "someone".into();
+    report.class = Some(class.clone());
+    lab.report(&report, at(0)).unwrap();
+    assert_eq!(lab.access.proof(SERVICE, 3), Proof::InForce);
+    assert!(matches!(lab.access.proof(SERVICE, 4), Proof::Owed { .. }), "opened under earlier terms");
+    let mut forged = report.clone();
+    forged.acct_session_id = "b".into();
+    forged.class = Some(class.iter().map(|octet| octet ^ 1).collect());
+    lab.report(&forged, at(1)).unwrap();
+    let sessions = lab.sessions();
+    let of = |id: &str| sessions.iter().find(|one| one.body.acct_session_id == id).unwrap().body.service_id;
+    assert_eq!((of("a"), of("b")), (Some(SERVICE), None));
+}
+
+#[test]
+fn a_nas_that_restarts_ends_its_sessions_and_no_others() {
+    let lab = Lab::new();
+    lab.report(&say(ReportKind::Start, "a", 0, 0, 0), at(0)).unwrap();
+    let mut elsewhere = say(ReportKind::Start, "b", 0, 0, 0);
+    elsewhere.nas_id = NasId(Uuid::from_u128(10));
+    lab.report(&elsewhere, at(0)).unwrap();
+    let restart = Restart { nas_id: NAS, nas_address: None, going_down: false, happened_at: at(60) };
+    assert_eq!(lab.runtime.block_on(lab.access.nas_restarted(&restart)).unwrap(), 1);
+    assert_eq!(lab.runtime.block_on(lab.access.nas_restarted(&restart)).unwrap(), 0, "a repeat does nothing");
+    assert_eq!(lab.access.open_sessions(), 1);
+    let ended: Vec<_> = lab.sessions().into_iter().filter(|one| one.body.closed_at.is_some()).collect();
+    assert_eq!(ended[0].body.closed_why, Some(CloseReason::NasRestarted));
+}
+
+#[test]
+fn a_late_interim_after_the_stop_and_a_restart_does_not_reopen_the_session() {
+    let mut lab = Lab::new();
+    lab.report(&say(ReportKind::Stop, "a", 100, 10, 500), at(500)).unwrap();
+    lab.restart();
+    lab.report(&say(ReportKind::Interim, "a", 50, 5, 300), at(501)).unwrap();
+    assert_eq!(lab.access.open_sessions(), 0);
+    assert_eq!(lab.stored_usage(), (100, 10, 500));
+}
+
+#[test]
+fn a_report_that_cannot_be_written_leaves_no_trace_and_its_repeat_succeeds() {
+    let lab = Lab::new();
+    lab.runtime.block_on(lab.store.close());
+    let start = say(ReportKind::Start, "a", 7, 7, 7);
+    assert!(lab.report(&start, at(0)).is_err());
+    assert_eq!(lab.access.open_sessions(), 0);
+    assert_eq!(lab.used(), Usage::default());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever order reports come in, and however often each is repeated: one session, the
+    /// largest counters, each octet counted once, in memory and on disk.
+    #[test]
+    fn any_order_and_any_repetition_ends_in_the_same_truth(
+        order in proptest::collection::vec(0usize..6, 6..40),
+    ) {
+        let lab = Lab::new();
+        let story = [
+            say(ReportKind::Start, "a", 0, 0, 0),
+            say(ReportKind::Interim, "a", 100, 10, 60),
+            say(ReportKind::Interim, "a", 200, 20, 120),
+            say(ReportKind::Interim, "a", 300, 30, 180),
+            say(ReportKind::Interim, "a", 350, 40, 240),
+            say(ReportKind::Stop, "a", 400, 50, 300),
+        ];
+        for position in order.iter().copied().chain([5]) {
+            let report = &story[position];
+            let delay = SignedDuration::from_secs(2);
+            lab.report(report, report.happened_at + delay).unwrap();
+        }
+        let sessions = lab.sessions();
+        prop_assert_eq!(sessions.len(), 1);
+        prop_assert_eq!(&sessions[0].counters[..2], &[400, 50]);
+        prop_assert_eq!(sessions[0].body.closed_at, Some(at(300)));
+        prop_assert_eq!(lab.stored_usage(), (400, 50, 300));
+        prop_assert_eq!(lab.used(), Usage { down_octets: 400, up_octets: 50, seconds: 300 });
+        prop_assert_eq!(lab.access.open_sessions(), 0);
+    }
+}
