@@ -39,7 +39,7 @@ lint-code:
 	@.ci/lints code
 
 unit:
-	$(CARGO) test --locked --quiet
+	$(CARGO) test --locked --quiet --no-fail-fast
 
 deny:
 	@.ci/deny
