@@ -16,7 +16,7 @@ help:
 	@echo "make deps                 install the Debian packages that tests and demo need"
 
 demo: deps
-	$(CARGO) run --release --locked --quiet --bin dotmac-edge -- demo $(ARGS)
+	$(CARGO) run --release --locked --bin dotmac-edge -- demo $(ARGS)
 
 test: deps
 	@.ci/step format  $(MAKE) --no-print-directory fmt-check
