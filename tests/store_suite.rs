@@ -1,14 +1,25 @@
 //! The store on disk keeps its contract: every promise of the suite, a full disk, flipped bits,
 //! a second opener, backups and old files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::print_stdout, clippy::cast_possible_truncation)]
 
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use dotmac_edge::base::clock::Clock;
 use dotmac_edge::base::entropy::Entropy;
-use dotmac_edge::store::suite;
-use dotmac_edge::store::{Options, SealKey, Store};
+use dotmac_edge::base::secret::Secret;
+use dotmac_edge::store::contract::{
+    Collection, CollectionSpec, CommitError, IndexSpec, IndexValue, Page, Range, ReadError, SealKind, Unit,
+};
+use dotmac_edge::store::suite::{self, Coin, Coins, Thing, Things};
+use dotmac_edge::store::{BackupError, OpenError, Options, Registration, SealKey, Store, Vault};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
 
 fn options(dir: &Path) -> Options {
     let mut options = Options::new(dir, SealKey::new([7; 32]), Clock::System, Entropy::System);
@@ -34,8 +45,6 @@ async fn the_engine_on_disk_keeps_every_promise() {
 
 #[tokio::test]
 async fn a_record_outlives_the_process_that_wrote_it() {
-    use dotmac_edge::store::contract::Unit;
-    use dotmac_edge::store::suite::{Thing, Things};
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let thing = Thing::new("ada", "red", Some(4));
@@ -43,4 +52,492 @@ async fn a_record_outlives_the_process_that_wrote_it() {
     store.close().await;
     let store = open(dir.path());
     assert_eq!(store.get::<Things>(&"a".to_owned()).await.unwrap().unwrap().body, thing);
+}
+
+fn thing(number: usize) -> Thing {
+    Thing::new(&format!("name {number}"), if number.is_multiple_of(3) { "red" } else { "blue" }, Some(7))
+}
+
+fn key(number: usize) -> String {
+    format!("k{number:04}")
+}
+
+async fn fill(store: &Store, things: usize) {
+    for first in (0..things).step_by(50) {
+        let unit = (first..(first + 50).min(things)).fold(Unit::natural(), |unit, number| {
+            let coin = Coin { owner: format!("o{}", number % 9), worth: 5 };
+            unit.put_counted::<Things>(&key(number), &thing(number), vec![number as u64, 1])
+                .and_then(|unit| unit.create::<Coins>(&key(number), &coin))
+                .unwrap()
+                .event("made", number, json!({ "number": number }))
+        });
+        store.commit(unit).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_second_opener_is_refused_and_told_who_holds_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let second = Store::open(&options(dir.path()), &suite::collections(), Arc::new(()));
+    let Err(OpenError::Held { pid, .. }) = second else { panic!("{second:?}") };
+    assert_eq!(pid, std::process::id());
+    store.close().await;
+    open(dir.path()).close().await;
+}
+
+#[tokio::test]
+async fn a_backup_taken_while_writing_is_verified_and_restorable() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, target) = (dir.path().join("store"), dir.path().join("backup.db"));
+    let store = open(&home);
+    fill(&store, 300).await;
+    let writing = store.clone();
+    let writer = tokio::spawn(async move {
+        for number in 0..400u64 {
+            let unit = Unit::natural().merge_max::<Things>(&key(3), vec![(0, 1_000 + number)]);
+            writing.commit(unit).await.unwrap();
+        }
+    });
+    let manifest = store.backup(target.clone()).await.unwrap();
+    writer.await.unwrap();
+    assert_eq!((manifest.records["suite_things"], manifest.records["suite_coins"]), (300, 300));
+    assert_eq!(manifest.seq, 300);
+    store.commit(Unit::natural().delete::<Things>(&key(5))).await.unwrap();
+    let held = Store::restore(&target, &home, &SealKey::new([7; 32]), &Clock::System);
+    assert!(matches!(held, Err(BackupError::Target(_))), "{held:?}");
+    store.close().await;
+
+    let restored = Store::restore(&target, &home, &SealKey::new([7; 32]), &Clock::System).unwrap();
+    assert_eq!((restored.other_key, restored.secrets_lost.len()), (None, 0));
+    assert!(restored.aside.unwrap().join("store.db").exists());
+    let store = open(&home);
+    assert_eq!(store.get::<Things>(&key(5)).await.unwrap().unwrap().body, thing(5));
+    assert!(store.verify().await.unwrap().is_sound());
+    assert_eq!(store.last_seq(), 300);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_damaged_backup_is_refused_and_replaces_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, target) = (dir.path().join("store"), dir.path().join("backup.db"));
+    let store = open(&home);
+    fill(&store, 100).await;
+    store.backup(target.clone()).await.unwrap();
+    store.close().await;
+    let sound = std::fs::read(&target).unwrap();
+    let restore = || Store::restore(&target, &home, &SealKey::new([7; 32]), &Clock::System);
+    for at in [40, sound.len() / 2, sound.len() - 1] {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 4;
+        std::fs::write(&target, bytes).unwrap();
+        assert!(matches!(restore(), Err(BackupError::Altered { .. })));
+    }
+    std::fs::write(&target, &sound[..sound.len() - 10]).unwrap();
+    assert!(matches!(restore(), Err(BackupError::Altered { .. })));
+    std::fs::write(&target, &sound).unwrap();
+    std::fs::rename(dir.path().join("backup.db.manifest"), dir.path().join("gone")).unwrap();
+    assert!(matches!(restore(), Err(BackupError::NoManifest { .. })));
+    let store = open(&home);
+    assert_eq!(store.get::<Things>(&key(5)).await.unwrap().unwrap().body, thing(5));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn another_boxs_store_is_refused_but_its_backup_restores_and_names_lost_secrets() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, other, target) =
+        (dir.path().join("store"), dir.path().join("other"), dir.path().join("backup.db"));
+    let store = open(&home);
+    fill(&store, 20).await;
+    let sealed = Vault::with_key([3; 32])
+        .seal(&Entropy::seeded(1), "nas/secret", &Secret::from_text("s3cret"))
+        .unwrap();
+    let coin = Coin { owner: sealed.as_str().to_owned(), worth: 1 };
+    store.commit(Unit::natural().create::<Coins>(&"sealed".to_owned(), &coin).unwrap()).await.unwrap();
+    store.backup(target.clone()).await.unwrap();
+    store.close().await;
+    let theirs = Options { seal_key: SealKey::new([8; 32]), ..options(&home) };
+    let refused = Store::open(&theirs, &suite::collections(), Arc::new(()));
+    assert!(matches!(refused, Err(OpenError::OtherKey { .. })), "{refused:?}");
+
+    let restored = Store::restore(&target, &other, &SealKey::new([8; 32]), &Clock::System).unwrap();
+    assert_eq!(restored.other_key.as_deref(), Some(SealKey::new([7; 32]).id()));
+    assert_eq!(restored.secrets_lost["suite_coins"], 1);
+    let theirs = Options { seal_key: SealKey::new([8; 32]), ..options(&other) };
+    let store = Store::open(&theirs, &suite::collections(), Arc::new(())).unwrap();
+    assert!(store.verify().await.unwrap().is_sound());
+    assert_eq!(store.get::<Coins>(&key(3)).await.unwrap().unwrap().body.worth, 5);
+    assert_eq!(store.changes(0, 100).await.unwrap().len(), 20);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_store_that_vanished_is_not_taken_for_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).close().await;
+    std::fs::remove_file(dir.path().join("store.db")).unwrap();
+    let refused = Store::open(&options(dir.path()), &suite::collections(), Arc::new(()));
+    assert!(matches!(refused, Err(OpenError::Vanished { .. })), "{refused:?}");
+    let foreign = tempfile::tempdir().unwrap();
+    let other = rusqlite::Connection::open(foreign.path().join("store.db")).unwrap();
+    other.execute_batch("CREATE TABLE x (y); INSERT INTO x VALUES (1)").unwrap();
+    drop(other);
+    let refused = Store::open(&options(foreign.path()), &suite::collections(), Arc::new(()));
+    assert!(matches!(refused, Err(OpenError::Foreign { .. })), "{refused:?}");
+}
+
+/// A backup that the first release of format 1 took: [`fill`] with 30 things.
+#[tokio::test]
+async fn a_store_of_the_first_format_opens_with_everything_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/store_format_1.db");
+    Store::restore(&fixture, dir.path(), &SealKey::new([7; 32]), &Clock::System).unwrap();
+    let store = open(dir.path());
+    assert!(store.verify().await.unwrap().is_sound());
+    for number in 0..30 {
+        let found = store.get::<Things>(&key(number)).await.unwrap().unwrap();
+        assert_eq!((found.body, found.counters), (thing(number), vec![number as u64, 1]));
+    }
+    assert_eq!(store.changes(0, 100).await.unwrap().len(), 30);
+    let found = store.scan::<Things>(Range::Equals("team", "red".into()), Page::first(100)).await.unwrap();
+    assert_eq!(found.records.len(), 10);
+    store.close().await;
+}
+
+macro_rules! kept {
+    ($name:ident, $body:ty, schema $schema:literal, $seal:ident, $indexes:expr, $counters:expr, $index:expr) => {
+        #[derive(Debug, Clone)]
+        struct $name;
+        impl Collection for $name {
+            const SPEC: &'static CollectionSpec = &CollectionSpec {
+                name: "kept",
+                schema: $schema,
+                indexes: $indexes,
+                counters: $counters,
+                seal: SealKind::$seal,
+            };
+            type Key = String;
+            type Body = $body;
+            fn index(body: &$body) -> Vec<IndexValue> {
+                ($index)(body)
+            }
+            fn upgrade(from: u16, mut body: serde_json::Value) -> Result<serde_json::Value, String> {
+                match from {
+                    1 if body["name"] == "unreadable" => Err("a name that nobody understands".to_owned()),
+                    1 => {
+                        body["rank"] = json!(body["name"].as_str().unwrap().len());
+                        Ok(body)
+                    }
+                    _ => Ok(body),
+                }
+            }
+        }
+    };
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Old {
+    name: String,
+}
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct New {
+    name: String,
+    rank: i64,
+}
+const BY_NAME: IndexSpec = IndexSpec { name: "name", unique: false };
+const BY_RANK: IndexSpec = IndexSpec { name: "rank", unique: false };
+kept!(Before, Old, schema 1, Checksum, &[BY_NAME], &["a"], |body: &Old| vec![body.name.clone().into()]);
+kept!(After, New, schema 2, Keyed, &[BY_RANK, BY_NAME], &["b", "a"], |body: &New| vec![
+    body.rank.into(),
+    body.name.clone().into()
+]);
+
+fn open_kept<C: Collection>(dir: &Path) -> Result<Store, OpenError> {
+    Store::open(&options(dir), &[Registration::of::<C>()], Arc::new(()))
+}
+
+#[tokio::test]
+async fn an_older_collection_is_brought_forward_after_a_backup_and_never_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_kept::<Before>(dir.path()).unwrap();
+    for number in 0..1_200usize {
+        let old = Old { name: "x".repeat(number % 40) };
+        let unit = Unit::natural().put_counted::<Before>(&key(number), &old, vec![number as u64]).unwrap();
+        drop(store.try_submit(unit).unwrap());
+    }
+    store.close().await;
+
+    let store = open_kept::<After>(dir.path()).unwrap();
+    let found = store.get::<After>(&key(7)).await.unwrap().unwrap();
+    assert_eq!((found.body.rank, found.counters), (7, vec![0, 7]));
+    let page = Page::first(100);
+    let by_rank = store.scan::<After>(Range::Equals("rank", 39.into()), page.clone()).await.unwrap();
+    assert_eq!(by_rank.records.len(), 30);
+    assert!(store.verify().await.unwrap().is_sound());
+    store.close().await;
+    let refused = open_kept::<Before>(dir.path());
+    assert!(matches!(refused, Err(OpenError::Newer { .. })), "{refused:?}");
+
+    // The backup that was taken before is of the older shape, and restores.
+    let earlier = tempfile::tempdir().unwrap();
+    let backup = dir.path().join("before-upgrade.backup");
+    Store::restore(&backup, earlier.path(), &SealKey::new([7; 32]), &Clock::System).unwrap();
+    let store = open_kept::<Before>(earlier.path()).unwrap();
+    assert_eq!(store.scan::<Before>(Range::All, page).await.unwrap().records.len(), 100);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn an_upgrade_that_fails_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_kept::<Before>(dir.path()).unwrap();
+    for name in ["fine", "unreadable"] {
+        let old = Old { name: name.to_owned() };
+        store.commit(Unit::natural().create::<Before>(&name.to_owned(), &old).unwrap()).await.unwrap();
+    }
+    store.close().await;
+    let refused = open_kept::<After>(dir.path());
+    assert!(matches!(&refused, Err(OpenError::Upgrade { key, .. }) if key == "unreadable"), "{refused:?}");
+    let store = open_kept::<Before>(dir.path()).unwrap();
+    assert!(store.verify().await.unwrap().is_sound());
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_format_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path()).close().await;
+    let file = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+    file.pragma_update(None, "user_version", 99).unwrap();
+    drop(file);
+    let refused = Store::open(&options(dir.path()), &suite::collections(), Arc::new(()));
+    assert!(matches!(refused, Err(OpenError::Newer { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_record_altered_behind_the_stores_back_is_refused_and_can_be_cleared_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    fill(&store, 20).await;
+    let file = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+    file.execute("UPDATE suite_coins SET body = '{\"owner\":\"o3\",\"worth\":500}' WHERE key = ?1", [key(3)])
+        .unwrap();
+    drop(file);
+    let damaged = ReadError::Damaged { collection: "suite_coins", key: key(3) };
+    assert_eq!(store.get::<Coins>(&key(3)).await.unwrap_err(), damaged);
+    let page = store.scan::<Coins>(Range::All, Page::first(100)).await.unwrap();
+    assert_eq!(page.records.len(), 19);
+    assert_eq!(store.damage().len(), 1);
+    let report = store.verify().await.unwrap();
+    assert_eq!((report.damaged.len(), report.damaged[0].key.clone()), (1, key(3)));
+    let coin = Coin { owner: "o3".to_owned(), worth: 5 };
+    let refused = store.commit(Unit::natural().put::<Coins>(&key(3), &coin).unwrap()).await;
+    assert_eq!(refused, Err(CommitError::Damaged { collection: "suite_coins", key: key(3) }));
+    let unsound = store.backup(dir.path().join("backup.db")).await;
+    assert!(matches!(unsound, Err(BackupError::Unsound(_))), "{unsound:?}");
+    store.commit(Unit::natural().delete::<Coins>(&key(3))).await.unwrap();
+    store.commit(Unit::natural().create::<Coins>(&key(3), &coin).unwrap()).await.unwrap();
+    assert!(store.verify().await.unwrap().is_sound());
+    assert_eq!(store.damage(), vec![]);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_record_removed_behind_the_stores_back_is_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    fill(&store, 20).await;
+    let file = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+    file.execute("DELETE FROM suite_things WHERE key = ?1", [key(3)]).unwrap();
+    file.execute("DELETE FROM store_changes WHERE seq = 7", []).unwrap();
+    drop(file);
+    let report = store.verify().await.unwrap();
+    let missing: Vec<_> = report.missing.iter().map(|one| (one.written, one.found)).collect();
+    assert_eq!(missing, vec![(Some(20), 19), (Some(20), 19)]);
+    assert_eq!(report.damaged.len(), 1);
+    store.close().await;
+    let refused = Store::open(&options(dir.path()), &suite::collections(), Arc::new(()));
+    assert!(matches!(refused, Err(OpenError::Damaged { .. })), "{refused:?}");
+}
+
+/// What reading everything after damage gave.
+#[derive(Debug, Default, PartialEq)]
+struct Seen {
+    silent: usize,
+    refused: usize,
+}
+
+async fn read_everything(store: &Store, things: usize) -> Seen {
+    let mut seen = Seen::default();
+    for number in 0..things {
+        match store.get::<Things>(&key(number)).await {
+            Ok(Some(found)) if found.body == thing(number) && found.counters == [number as u64, 1] => {}
+            Ok(_) => seen.silent += 1,
+            Err(_) => seen.refused += 1,
+        }
+        match store.get::<Coins>(&key(number)).await {
+            Ok(Some(found)) if found.body.worth == 5 && found.body.owner == format!("o{}", number % 9) => {}
+            Ok(_) => seen.silent += 1,
+            Err(_) => seen.refused += 1,
+        }
+    }
+    for (range, wanted) in [
+        (Range::All, (0..things).collect::<Vec<_>>()),
+        (Range::Equals("team", "red".into()), (0..things).step_by(3).collect()),
+        (Range::Between("rank", 7.into(), 7.into()), (0..things).collect()),
+    ] {
+        let Ok(page) = store.scan::<Things>(range, Page::first(1_000)).await else {
+            seen.refused += 1;
+            continue;
+        };
+        let found: BTreeMap<_, _> = page.records.into_iter().map(|one| (one.key, one.body)).collect();
+        let named: BTreeSet<_> = store.damage().into_iter().map(|(_, key, _)| key).collect();
+        let left_out = wanted.iter().filter(|number| {
+            let key = key(**number);
+            found.get(&key) != Some(&thing(**number)) && !named.contains(&key)
+        });
+        seen.silent += left_out.count();
+    }
+    match store.changes(0, 1_000).await {
+        Ok(changes) => {
+            let sound = |at: usize| changes.get(at).is_some_and(|one| one.event.payload["number"] == at);
+            seen.silent += (0..things).filter(|at| !sound(*at)).count();
+        }
+        Err(_) => seen.refused += 1,
+    }
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flipped_bits_and_overwritten_sectors_are_never_served_silently() {
+    const THINGS: usize = 400;
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    fill(&store, THINGS).await;
+    assert_eq!(read_everything(&store, THINGS).await, Seen::default());
+    store.close().await;
+    let sound = std::fs::read(home.path().join("store.db")).unwrap();
+    let entropy = Entropy::seeded(2_024);
+    let (mut refused_to_open, mut refused_reads, mut harmless) = (0, 0, 0);
+    for trial in 0..120usize {
+        let dir = tempfile::tempdir().unwrap();
+        let mut bytes = sound.clone();
+        let random = usize::try_from(u64::from_le_bytes(entropy.bytes().unwrap()) >> 1).unwrap();
+        if trial % 2 == 0 {
+            bytes[random / 8 % sound.len()] ^= 1 << (random % 8);
+        } else {
+            let start = random % (sound.len() / 512) * 512;
+            entropy.fill(&mut bytes[start..start + 512]).unwrap();
+        }
+        std::fs::write(dir.path().join("store.db"), &bytes).unwrap();
+        std::fs::copy(home.path().join("store.id"), dir.path().join("store.id")).unwrap();
+        let Ok(store) = Store::open(&options(dir.path()), &suite::collections(), Arc::new(())) else {
+            refused_to_open += 1;
+            continue;
+        };
+        let seen = read_everything(&store, THINGS).await;
+        assert_eq!(seen.silent, 0, "trial {trial}: {seen:?}");
+        if seen.refused > 0 || !store.damage().is_empty() {
+            refused_reads += 1;
+        } else {
+            harmless += 1;
+        }
+        store.close().await;
+    }
+    println!(
+        "120 damaged files: {refused_to_open} not opened, {refused_reads} with named records, {harmless} harmless, 0 silent"
+    );
+    assert!(refused_to_open + refused_reads > 50);
+}
+
+/// A small file system of its own; `None` without the right to mount one.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn new(dir: &Path, octets: u64) -> Option<Self> {
+        let size = format!("size={octets}");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir);
+        mount.status().ok()?.success().then(|| Self(dir.to_owned()))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        Command::new("umount").arg("-l").arg(&self.0).status().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_stops_acknowledgements_but_neither_reads_nor_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(_mounted) = Mounted::new(dir.path(), 16 << 20) else {
+        println!("skipped: mounting a small file system needs root");
+        return;
+    };
+    let home = dir.path().join("store");
+    let store = open(&home);
+    fill(&store, 50).await;
+    let filler = dir.path().join("filler");
+    std::fs::write(&filler, vec![1; 6 << 20]).unwrap();
+    let mut acknowledged = Vec::new();
+    let refused = loop {
+        let name = format!("big{:05}", acknowledged.len());
+        let big = Thing::new(&format!("{name}{}", "x".repeat(20_000)), "big", None);
+        let unit = Unit::once(Uuid::from_u128(acknowledged.len() as u128 + 1))
+            .create::<Things>(&name, &big)
+            .unwrap()
+            .event("grown", &name, json!(null));
+        match store.commit(unit).await {
+            Ok(_) => acknowledged.push(name),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, CommitError::Full(_)), "{refused:?}");
+    assert!(acknowledged.len() > 50);
+    let there = async |store: &Store, names: &[String]| {
+        for name in names {
+            assert!(store.get::<Things>(name).await.unwrap().is_some(), "{name}");
+        }
+        assert_eq!(store.last_seq(), 50 + names.len() as u64);
+        assert!(store.get::<Things>(&format!("big{:05}", names.len())).await.unwrap().is_none());
+    };
+    there(&store, &acknowledged).await;
+    store.close().await;
+
+    let store = open(&home);
+    there(&store, &acknowledged).await;
+    std::fs::remove_file(&filler).unwrap();
+    let unit = Unit::natural().event("room", "again", json!(null));
+    assert_eq!(store.commit(unit).await.unwrap().seq, 51 + acknowledged.len() as u64);
+    assert!(store.verify().await.unwrap().is_sound());
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_store_goes_on_when_a_full_disk_has_room_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(_mounted) = Mounted::new(dir.path(), 12 << 20) else {
+        println!("skipped: mounting a small file system needs root");
+        return;
+    };
+    let store = open(&dir.path().join("store"));
+    fill(&store, 50).await;
+    let filler = dir.path().join("filler");
+    let mut writing = std::fs::File::create(&filler).unwrap();
+    while writing.write_all(&[1; 4_096]).is_ok() {}
+    let big = Thing::new(&"x".repeat(200_000), "big", None);
+    let unit = Unit::once(Uuid::from_u128(1)).create::<Things>(&"big".to_owned(), &big).unwrap();
+    for _ in 0..20 {
+        assert!(matches!(store.commit(unit.clone()).await, Err(CommitError::Full(_))));
+        assert_eq!(store.get::<Things>(&key(7)).await.unwrap().unwrap().body, thing(7));
+    }
+    drop(writing);
+    std::fs::remove_file(&filler).unwrap();
+    assert!(!store.commit(unit.clone()).await.unwrap().repeated);
+    assert!(store.commit(unit).await.unwrap().repeated);
+    assert!(store.verify().await.unwrap().is_sound());
+    store.close().await;
 }

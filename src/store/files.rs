@@ -96,6 +96,7 @@ fn sign(file: &mut File) -> io::Result<()> {
     file.write_all(format!("{}\n", std::process::id()).as_bytes())
 }
 
+#[allow(clippy::useless_conversion, reason = "these numbers are narrower on 32-bit machines")]
 /// Octets that an ordinary write may still use on the file system of `path`.
 pub(crate) fn free_octets(path: &Path) -> Option<u64> {
     let stat = nix::sys::statvfs::statvfs(path).ok()?;

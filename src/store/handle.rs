@@ -3,6 +3,7 @@
 //! Reads run on the engine's own threads, changes on its writer; nothing here blocks a runtime.
 //! The one rule: a call that does not succeed says whether anything was changed.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -17,6 +18,8 @@ use super::engine::sqlite::{self, pool::Pool};
 use super::engine::{DamageList, Engine, Read};
 use super::options::{OpenError, Options, QUEUE};
 use super::record::{self, Observer, Registration};
+use super::report::{BackupError, Manifest, Report, Restored};
+use super::seal::SealKey;
 use super::writer::{Answer, Job, Queue, Submitted, Sweep, Swept, Writer};
 use crate::base::clock::Clock;
 
@@ -37,8 +40,16 @@ struct Inner {
 
 /// Where reads run: a closed list, one per engine.
 enum Reads {
-    Sqlite(Pool),
+    Sqlite(Pool, Box<Disk>),
     Memory(Memory),
+}
+
+/// What a check or a backup needs to open a connection of its own.
+#[derive(Clone)]
+struct Disk {
+    path: PathBuf,
+    seal_key: SealKey,
+    clock: Clock,
 }
 
 impl std::fmt::Debug for Store {
@@ -74,7 +85,12 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let opened = sqlite::open(options, collections)?;
         let (seq, damage) = (opened.writer.last_seq(), opened.damage);
-        let reads = Reads::Sqlite(opened.pool);
+        let disk = Disk {
+            path: sqlite::file_in(&options.dir),
+            seal_key: options.seal_key.clone(),
+            clock: options.clock.clone(),
+        };
+        let reads = Reads::Sqlite(opened.pool, Box::new(disk));
         Self::start(opened.writer, reads, seq, damage, options.queue, options.clock.clone(), observer)
     }
 
@@ -116,7 +132,7 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let (queue, jobs) = Queue::bounded(queue);
         let (seq, watch) = watch::channel(seq);
-        let writer = Writer { engine, queue: jobs, clock, observer, seq };
+        let writer = Writer { engine, queue: jobs, clock, observer, seq, ill: false };
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
@@ -248,8 +264,75 @@ impl Store {
     /// [`CommitError`]; nothing was removed, except with `Unknown`.
     pub async fn sweep(&self, sweep: Sweep) -> Result<Swept, CommitError> {
         let (sender, answer) = oneshot::channel();
-        self.0.queue.offer(Job::Sweep(sweep, sender)).map_err(|(_, error)| error)?;
+        self.0.queue.offer(Job::Sweep(sweep, sender)).map_err(|refused| refused.1)?;
         answer.await.unwrap_or(Err(CommitError::Unknown(None)))
+    }
+
+    /// Looks at everything: the engine's structures, every seal, every count, every gap. Works on
+    /// a thread and a connection of its own, as of one moment, while the store goes on.
+    ///
+    /// # Errors
+    /// `Unavailable` when it could not be looked at; findings are in the [`Report`].
+    pub async fn verify(&self) -> Result<Report, ReadError> {
+        let Disk { path, seal_key, .. } = match &self.0.reads {
+            Reads::Memory(memory) => return Ok(memory.report()),
+            Reads::Sqlite(_, disk) => Disk::clone(disk),
+        };
+        let damage = self.0.damage.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let report = sqlite::connection::reading(&path)
+                .and_then(|connection| sqlite::check::examine(&connection, &seal_key))
+                .map_err(|error| ReadError::Unavailable(error.to_string()))?;
+            for one in &report.damaged {
+                damage.add(&one.collection, &one.key, &one.why);
+            }
+            Ok(report)
+        });
+        work.await.unwrap_or_else(|_| Err(ReadError::Unavailable("the check was interrupted".to_owned())))
+    }
+
+    /// Takes a backup of the running store to `target`, checked whole on the copy before it
+    /// replaces an older one; `<target>.manifest` beside it says what it holds.
+    ///
+    /// # Errors
+    /// [`BackupError`]; an older backup at `target` is still there then.
+    pub async fn backup(&self, target: PathBuf) -> Result<Manifest, BackupError> {
+        let Disk { path, seal_key, clock } = match &self.0.reads {
+            Reads::Memory(_) => return Err(BackupError::InMemory),
+            Reads::Sqlite(_, disk) => Disk::clone(disk),
+        };
+        let now_millis = clock.now().as_millisecond();
+        let work = tokio::task::spawn_blocking(move || {
+            let source = sqlite::connection::reading(&path)
+                .map_err(|error| BackupError::Engine { doing: "open the store", why: error.to_string() })?;
+            sqlite::backup::take(&source, &target, &seal_key, now_millis)
+        });
+        work.await.unwrap_or(Err(BackupError::Interrupted))
+    }
+
+    /// Puts a backup in the place of the store in `dir`, which is kept aside; blocks. A backup of
+    /// another box is sealed anew, and [`Restored::secrets_lost`] says which secrets this box
+    /// cannot open.
+    ///
+    /// # Errors
+    /// [`BackupError`]: a damaged backup, or a daemon that holds the store; nothing was replaced.
+    pub fn restore(
+        backup: &Path,
+        dir: &Path,
+        seal_key: &SealKey,
+        clock: &Clock,
+    ) -> Result<Restored, BackupError> {
+        sqlite::backup::restore(backup, dir, seal_key, clock.now().as_millisecond())
+    }
+
+    /// Does the writer's housekeeping now, as it does in a quiet moment.
+    ///
+    /// # Errors
+    /// As [`Store::sweep`].
+    pub async fn rest(&self) -> Result<(), CommitError> {
+        let (sender, answer) = oneshot::channel();
+        self.0.queue.offer(Job::Rest(sender)).map_err(|refused| refused.1)?;
+        answer.await.map_err(|_| CommitError::Unknown(None))
     }
 
     /// The records known to be damaged, as (collection, key, why). They are refused, never served.
@@ -271,7 +354,7 @@ impl Store {
         work: impl FnOnce(&dyn Read) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {
         match &self.0.reads {
-            Reads::Sqlite(pool) => pool.run(work).await,
+            Reads::Sqlite(pool, _) => pool.run(work).await,
             Reads::Memory(memory) => work(memory),
         }
     }
@@ -281,7 +364,7 @@ impl Inner {
     /// Readers end first, so that the writer is the last to leave and can tidy the files.
     fn end(&self) {
         match &self.reads {
-            Reads::Sqlite(pool) => pool.end(),
+            Reads::Sqlite(pool, _) => pool.end(),
             Reads::Memory(_) => {}
         }
         self.queue.stop();

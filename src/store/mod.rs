@@ -13,6 +13,7 @@
 //! | [`writer`] | the one thread that changes anything: queue, group commit, answers |
 //! | `apply` | one unit against the rows: expectations, operations, events |
 //! | `engine` | where the rows are: SQLite or memory |
+//! | [`report`] | what checks, backups and restorations say |
 //! | [`seal`] | how a record proves that it is what was written |
 //! | [`vault`] | the box's key, and secrets sealed with it |
 
@@ -21,6 +22,7 @@ pub mod draft;
 pub mod handle;
 pub mod options;
 pub mod record;
+pub mod report;
 pub mod seal;
 pub mod snapshot;
 #[doc(hidden)]
@@ -36,6 +38,7 @@ mod files;
 pub use handle::{Loaded, Store};
 pub use options::{OpenError, Options};
 pub use record::{Applied, Observer, Registration, StoredState};
+pub use report::{BackupError, Manifest, Report, Restored};
 pub use seal::SealKey;
 pub use vault::{SealedSecret, Vault, VaultError};
 pub use writer::{Submitted, Sweep, SweepWhat, Swept};

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use super::report::BackupError;
 use super::seal::SealKey;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
@@ -120,6 +121,9 @@ pub enum OpenError {
         /// What was not understood.
         why: String,
     },
+    /// The backup that must precede an upgrade failed.
+    #[error("no backup could be taken before the upgrade, so it was not begun")]
+    Backup(#[source] Box<BackupError>),
 }
 
 /// Units that may wait: about 40 batches, or a second or two of a storm on a slow disk, at a few

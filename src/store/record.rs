@@ -75,8 +75,11 @@ pub struct Registration {
     /// The collection's constants.
     pub spec: &'static CollectionSpec,
     /// From (schema, body) to the present body and its index values.
-    pub(crate) renew: fn(u16, &str) -> Result<(String, Vec<IndexValue>), String>,
+    pub(crate) renew: Renew,
 }
+
+/// The present body and its index values, or what was not understood.
+type Renew = fn(u16, &str) -> Result<(String, Vec<IndexValue>), String>;
 
 impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

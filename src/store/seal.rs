@@ -9,7 +9,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::contract::{CollectionSpec, IndexValue, SealKind};
+use super::contract::{IndexValue, SealKind};
 use super::record::Row;
 
 /// The key of [`SealKind::Keyed`] seals: derived from the box's key, in no backup.
@@ -48,9 +48,9 @@ impl SealKey {
     }
 
     /// The seal of a record.
-    pub(crate) fn seal(&self, spec: &CollectionSpec, key: &str, row: &Row) -> Seal {
-        let mut digest = self.digest(spec.seal);
-        digest.text(spec.name);
+    pub(crate) fn seal(&self, (collection, kind): (&str, SealKind), key: &str, row: &Row) -> Seal {
+        let mut digest = self.digest(kind);
+        digest.text(collection);
         digest.text(key);
         digest.number(u64::from(row.schema));
         digest.number(row.version);
@@ -67,8 +67,8 @@ impl SealKey {
     }
 
     /// Whether `found` is the seal of this record.
-    pub(crate) fn fits(&self, spec: &CollectionSpec, key: &str, row: &Row, found: &[u8]) -> bool {
-        self.seal(spec, key, row).equals(found)
+    pub(crate) fn fits(&self, of: (&str, SealKind), key: &str, row: &Row, found: &[u8]) -> bool {
+        self.seal(of, key, row).equals(found)
     }
 
     /// The seal of one of the store's own rows: `name` says of which kind.
@@ -177,15 +177,8 @@ const ID_OCTETS: usize = 6;
 mod tests {
     use super::*;
 
-    static CHECKED: CollectionSpec = CollectionSpec {
-        name: "checked",
-        schema: 1,
-        indexes: &[],
-        counters: &["a"],
-        seal: SealKind::Checksum,
-    };
-    static KEYED: CollectionSpec =
-        CollectionSpec { name: "keyed", schema: 1, indexes: &[], counters: &["a"], seal: SealKind::Keyed };
+    const CHECKED: (&str, SealKind) = ("checked", SealKind::Checksum);
+    const KEYED: (&str, SealKind) = ("keyed", SealKind::Keyed);
 
     fn row() -> Row {
         Row {
@@ -201,7 +194,7 @@ mod tests {
     #[test]
     fn a_seal_fits_only_exactly_what_was_sealed() {
         let key = SealKey::new([7; 32]);
-        for spec in [&CHECKED, &KEYED] {
+        for spec in [CHECKED, KEYED] {
             let seal = key.seal(spec, "k", &row());
             assert!(key.fits(spec, "k", &Row { place: 9, ..row() }, seal.octets()));
             assert!(!key.fits(spec, "l", &row(), seal.octets()));
@@ -219,8 +212,8 @@ mod tests {
     #[test]
     fn a_checksum_does_not_pass_for_a_keyed_seal_nor_one_key_for_another() {
         let (ours, theirs) = (SealKey::new([7; 32]), SealKey::new([8; 32]));
-        assert!(!ours.fits(&KEYED, "k", &row(), ours.seal(&CHECKED, "k", &row()).octets()));
-        assert!(!ours.fits(&KEYED, "k", &row(), theirs.seal(&KEYED, "k", &row()).octets()));
+        assert!(!ours.fits(KEYED, "k", &row(), ours.seal(CHECKED, "k", &row()).octets()));
+        assert!(!ours.fits(KEYED, "k", &row(), theirs.seal(KEYED, "k", &row()).octets()));
         assert_ne!(ours.id(), theirs.id());
     }
 }

@@ -499,6 +499,7 @@ fn texts(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "both sides are temporaries everywhere")]
 fn equal<T: PartialEq + std::fmt::Debug>(found: T, wanted: T) -> Result<(), Broken> {
     if found == wanted { Ok(()) } else { Err(format!("found {found:?}, wanted {wanted:?}").into()) }
 }

@@ -149,16 +149,19 @@ impl Queue {
     }
 
     /// Queues a job without waiting; gives it back with the reason when that cannot be.
-    pub(crate) fn offer(&self, job: Job) -> Result<(), (Job, CommitError)> {
-        self.0.try_send(job).map_err(|error| match error {
-            TrySendError::Full(job) => (job, CommitError::Full("too many changes are waiting")),
-            TrySendError::Disconnected(job) => (job, closed()),
+    pub(crate) fn offer(&self, job: Job) -> Result<(), Box<(Job, CommitError)>> {
+        self.0.try_send(job).map_err(|error| {
+            Box::new(match error {
+                TrySendError::Full(job) => (job, CommitError::Full("too many changes are waiting")),
+                TrySendError::Disconnected(job) => (job, closed()),
+            })
         })
     }
 
     /// Queues a unit; a refusal is the answer as well as the result.
     pub(crate) fn submit(&self, unit: Unit, answer: Answer) -> Result<(), CommitError> {
-        let Err((job, error)) = self.offer(Job::Apply(unit, answer)) else { return Ok(()) };
+        let Err(refused) = self.offer(Job::Apply(unit, answer)) else { return Ok(()) };
+        let (job, error) = *refused;
         match job {
             Job::Apply(_, answer) => answer.give(Err(error.clone())),
             Job::Sweep(..) | Job::Rest(_) | Job::Stop => {}
@@ -183,6 +186,8 @@ pub(crate) struct Writer<E> {
     pub(crate) clock: Clock,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) seq: watch::Sender<u64>,
+    /// The last batch failed: a failure is logged when it begins and when it ends.
+    pub(crate) ill: bool,
 }
 
 impl<E: Engine> Writer<E> {
@@ -272,6 +277,7 @@ impl<E: Engine> Writer<E> {
         answers: Vec<(Answer, Result<Committed, CommitError>)>,
         applied: &[Applied],
     ) {
+        self.note_health(result.as_ref().err());
         match result {
             Ok(seq) => {
                 self.publish(seq, applied);
@@ -285,6 +291,20 @@ impl<E: Engine> Writer<E> {
                     answer.give(Err(error));
                 }
             }
+        }
+    }
+
+    fn note_health(&mut self, fault: Option<&BatchFault>) {
+        let was_ill = std::mem::replace(&mut self.ill, fault.is_some());
+        match fault {
+            Some(BatchFault::NotApplied(EngineFault::Full)) if !was_ill => {
+                tracing::error!("the store's disk is full; nothing is acknowledged until there is room");
+            }
+            Some(BatchFault::NotApplied(EngineFault::Io(why)) | BatchFault::Unknown(why)) if !was_ill => {
+                tracing::error!(why, "the store cannot write; nothing is acknowledged until it can");
+            }
+            None if was_ill => tracing::info!("the store writes again"),
+            Some(_) | None => {}
         }
     }
 

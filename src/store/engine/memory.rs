@@ -13,6 +13,7 @@ use crate::store::contract::{
     Change, CollectionSpec, CommitError, Cursor, EventDraft, IndexValue, Page, Range, ReadError,
 };
 use crate::store::record::{Keyed, Registration, Row};
+use crate::store::report::Report;
 use crate::store::writer::{Sweep, SweepWhat};
 
 /// The maps, shared between the writer and its readers.
@@ -306,6 +307,19 @@ impl Read for Memory {
 }
 
 impl Memory {
+    /// What there is; nothing can be damaged here.
+    pub(crate) fn report(&self) -> Report {
+        let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
+        let records = state.tables.iter().map(|one| (one.spec.name.to_owned(), count(one.rows.len())));
+        Report {
+            records: records.collect(),
+            events: count(state.changes.len()),
+            seq: state.last_seq,
+            ..Report::default()
+        }
+    }
+
     fn with<T>(
         &self,
         spec: &CollectionSpec,

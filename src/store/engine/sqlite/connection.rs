@@ -39,7 +39,8 @@ pub(crate) fn reading(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn common(connection: &Connection) -> rusqlite::Result<()> {
+/// What every connection has in common.
+pub(crate) fn common(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "cell_size_check", true)?;

@@ -6,10 +6,14 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use super::backup;
 use super::connection::{self, opening};
-use super::table::Table;
+use super::shape::Shape;
+use super::table::{Table, counter_column, index_column, index_name, quoted, updated};
 use crate::store::files;
 use crate::store::options::{OpenError, Options};
+use crate::store::record::{Keyed, Row};
+use crate::store::seal::SealKey;
 
 /// Makes the file when there never was one.
 pub(super) fn ensure_file(options: &Options, path: &Path) -> Result<(), OpenError> {
@@ -93,16 +97,111 @@ fn foreign(path: &Path) -> OpenError {
     OpenError::Foreign { path: path.to_owned() }
 }
 
-/// Makes the tables of collections that are new.
-pub(super) fn extend(connection: &Connection, tables: &[Table]) -> Result<(), OpenError> {
+/// Makes the tables of new collections, and brings those that were kept otherwise to the shape
+/// that the program declares, after a verified backup.
+pub(super) fn bring_forward(
+    connection: &Connection,
+    options: &Options,
+    tables: &[Table],
+) -> Result<(), OpenError> {
     let fault = opening("lay out");
-    let transaction = connection.unchecked_transaction().map_err(&fault)?;
+    let kept = Shape::all(connection).map_err(&fault)?;
+    let mut older = Vec::new();
     for table in tables {
-        transaction.execute_batch(&table.create()).map_err(&fault)?;
+        let wanted = Shape::of(table.spec);
+        match kept.iter().find(|shape| shape.name == wanted.name) {
+            None => make_table(connection, table, &wanted).map_err(&fault)?,
+            Some(shape) if shape.schema > wanted.schema => {
+                let what = format!("{} has schema {}, we know {}", shape.name, shape.schema, wanted.schema);
+                return Err(OpenError::Newer { what });
+            }
+            Some(shape) if *shape != wanted => older.push((table, shape)),
+            Some(_) => {}
+        }
+    }
+    if older.is_empty() {
+        return Ok(());
+    }
+    let now_millis = options.clock.now().as_millisecond();
+    let before = options.dir.join(BEFORE_UPGRADE);
+    backup::take(connection, &before, &options.seal_key, now_millis)
+        .map_err(|error| OpenError::Backup(Box::new(error)))?;
+    let transaction = connection.unchecked_transaction().map_err(&fault)?;
+    for (table, shape) in older {
+        upgrade(&transaction, table, shape, &options.seal_key)?;
     }
     transaction.commit().map_err(&fault)
 }
 
+fn make_table(connection: &Connection, table: &Table, shape: &Shape) -> rusqlite::Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute_batch(&table.create())?;
+    shape.note(&transaction)?;
+    transaction.commit()
+}
+
+/// Rewrites every sound record of a collection in the declared shape. Damaged ones stay as they
+/// are, and stay refused.
+fn upgrade(connection: &Connection, table: &Table, from: &Shape, key: &SealKey) -> Result<(), OpenError> {
+    let fault = opening("upgrade");
+    adapt_columns(connection, table, from).map_err(&fault)?;
+    let mut select = connection
+        .prepare(&format!("{} WHERE rowid > ?1 ORDER BY rowid LIMIT {CHUNK}", from.select()))
+        .map_err(&fault)?;
+    let mut update = connection.prepare(&table.update).map_err(&fault)?;
+    let mut last = i64::MIN;
+    loop {
+        let rows = select
+            .query_map([last], |row| Ok((row.get::<_, i64>(0)?, from.read(key, row))))
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(&fault)?;
+        let Some((place, _)) = rows.last() else { break };
+        last = *place;
+        for one in rows.into_iter().filter_map(|(_, one)| one) {
+            let row = renewed(table, from, &one)?;
+            let seal = key.seal(table.sealed(), &one.key, &row);
+            update.execute(updated(&row, seal.octets(), row.place)).map_err(&fault)?;
+        }
+    }
+    connection.execute_batch(&table.create_indexes()).map_err(&fault)?;
+    Shape::of(table.spec).note(connection).map_err(&fault)
+}
+
+fn renewed(table: &Table, from: &Shape, one: &Keyed) -> Result<Row, OpenError> {
+    let renew = table.registration.renew;
+    let (body, index) = renew(one.row.schema, &one.row.body).map_err(|why| OpenError::Upgrade {
+        collection: table.spec.name.to_owned(),
+        key: one.key.clone(),
+        why,
+    })?;
+    let counters = from.counters_for(table, &one.row.counters);
+    let (place, version) = (one.row.place, one.row.version);
+    Ok(Row { place, version, schema: table.spec.schema, body, index, counters })
+}
+
+/// Adds the columns that are new and drops the indexes, which are made anew afterwards.
+fn adapt_columns(connection: &Connection, table: &Table, from: &Shape) -> rusqlite::Result<()> {
+    let name = table.spec.name;
+    let mut statement = connection.prepare("SELECT name FROM pragma_table_info(?1)")?;
+    let present: Vec<String> = statement.query_map([name], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let indexes = table.spec.indexes.iter().map(|index| (index.name, index_column(index.name)));
+    let counters = table.spec.counters.iter().map(|counter| (*counter, counter_column(counter)));
+    for (column, definition) in indexes.chain(counters) {
+        if !present.iter().any(|one| one == column) {
+            connection.execute_batch(&format!("ALTER TABLE {} ADD COLUMN {definition}", quoted(name)))?;
+        }
+    }
+    for column in from.index_columns() {
+        let index = quoted(&index_name(table.spec, column));
+        connection.execute_batch(&format!("DROP INDEX IF EXISTS {index}"))?;
+    }
+    Ok(())
+}
+
+/// The backup that precedes an upgrade; the next upgrade replaces it.
+const BEFORE_UPGRADE: &str = "before-upgrade.backup";
+/// Records rewritten at a time during an upgrade.
+const CHUNK: usize = 500;
 /// What `file(1)` and we recognise a store by: "DMED".
 const APPLICATION: i32 = 0x444D_4544;
 /// The layout of the store's own tables.

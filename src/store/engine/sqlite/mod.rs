@@ -21,10 +21,13 @@ use crate::store::files::{self, Ballast, Hold};
 use crate::store::options::{OpenError, Options};
 use crate::store::record::Registration;
 
+pub(crate) mod backup;
+pub(crate) mod check;
 pub(crate) mod connection;
 pub(crate) mod layout;
 pub(crate) mod pool;
 pub(crate) mod read;
+pub(crate) mod shape;
 pub(crate) mod table;
 pub(crate) mod tally;
 pub(crate) mod write;
@@ -48,10 +51,11 @@ pub(crate) fn open(options: &Options, collections: &[Registration]) -> Result<Op
     let path = options.dir.join(FILE);
     let tables = collections.iter().map(|one| Table::new(*one)).collect::<Result<Vec<_>, _>>()?;
     let mut ballast = Ballast::new(&options.dir, options.ballast);
-    let connection = ready(options, &path, &tables, &mut ballast)?;
+    let damage = DamageList::default();
+    let connection = ready(options, &path, &tables, &damage, &mut ballast)?;
     ballast.restore();
 
-    let (tables, damage) = (Arc::new(tables), DamageList::default());
+    let tables = Arc::new(tables);
     let tally = Tally::read(&connection, &tables).map_err(opening("count the records of"))?;
     let core = Core {
         tables: Arc::clone(&tables),
@@ -80,6 +84,7 @@ fn ready(
     options: &Options,
     path: &Path,
     tables: &[Table],
+    damage: &DamageList,
     ballast: &mut Ballast,
 ) -> Result<Connection, OpenError> {
     layout::ensure_file(options, path)?;
@@ -92,8 +97,35 @@ fn ready(
         Err(error) => return Err(opening("open")(error)),
     };
     layout::recognise(&connection, options, path)?;
-    layout::extend(&connection, tables)?;
+    check_soundness(&connection, options, path, damage)?;
+    layout::bring_forward(&connection, options, tables)?;
     Ok(connection)
+}
+
+/// Looks at everything before anything is served: damaged records are named, and a file whose
+/// structure is damaged or which lost records is refused.
+fn check_soundness(
+    connection: &Connection,
+    options: &Options,
+    path: &Path,
+    damage: &DamageList,
+) -> Result<(), OpenError> {
+    let fault = opening("check");
+    if std::fs::metadata(path).is_ok_and(|file| file.len() > CHECKED_OCTETS) {
+        return Ok(());
+    }
+    let report = check::examine(connection, &options.seal_key).map_err(&fault)?;
+    for missing in report.missing.iter().filter(|missing| missing.written.is_none()) {
+        // The rows are sound, only their count is not: it is taken from them.
+        tally::recount(connection, &options.seal_key, &missing.collection, missing.found).map_err(&fault)?;
+    }
+    if !report.engine.is_empty() || report.missing.iter().any(|missing| missing.written.is_some()) {
+        return Err(OpenError::Damaged { what: report.findings() });
+    }
+    for one in &report.damaged {
+        damage.add(&one.collection, &one.key, &one.why);
+    }
+    Ok(())
 }
 
 fn reader(
@@ -123,5 +155,8 @@ pub(crate) fn file_in(dir: &Path) -> PathBuf {
 }
 
 const FILE: &str = "store.db";
+/// Files up to this size are checked whole while opening, which takes about a second; larger ones
+/// are for [`super::super::Store::verify`] in the background.
+const CHECKED_OCTETS: u64 = 256 << 20;
 /// Reading threads: hot reads do not come here, so two keep one slow scan from blocking the rest.
 const READERS: usize = 2;

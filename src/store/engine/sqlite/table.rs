@@ -6,7 +6,7 @@
 use rusqlite::types::{Null, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Params, ToSql};
 
-use crate::store::contract::{CollectionSpec, CommitError, IndexValue};
+use crate::store::contract::{CollectionSpec, CommitError, IndexValue, SealKind};
 use crate::store::options::OpenError;
 use crate::store::record::{Keyed, Registration, Row};
 use crate::store::seal::SealKey;
@@ -104,28 +104,17 @@ impl Table {
     pub(crate) fn read(&self, key: &SealKey, row: &rusqlite::Row<'_>) -> Option<Keyed> {
         let found = self.read_unsealed(row)?;
         let seal = row.get_ref(5).ok()?.as_blob().ok()?;
-        key.fits(self.spec, &found.key, &found.row, seal).then_some(found)
+        key.fits(self.sealed(), &found.key, &found.row, seal).then_some(found)
     }
 
     /// Reads a record without looking at its seal.
     pub(crate) fn read_unsealed(&self, row: &rusqlite::Row<'_>) -> Option<Keyed> {
-        let text = |at: usize| row.get_ref(at).ok()?.as_str().ok().map(str::to_owned);
-        let number = |at: usize| row.get_ref(at).ok()?.as_i64().ok();
-        let first_counter = READ + self.spec.indexes.len();
-        let index = (READ..first_counter).map(|at| index_value(row.get_ref(at).ok()?));
-        let counters = (first_counter..first_counter + self.spec.counters.len())
-            .map(|at| u64::try_from(number(at)?).ok());
-        Some(Keyed {
-            key: text(1)?,
-            row: Row {
-                place: number(0)?,
-                version: u64::try_from(number(2)?).ok()?,
-                schema: u16::try_from(number(3)?).ok()?,
-                body: text(4)?,
-                index: index.collect::<Option<_>>()?,
-                counters: counters.collect::<Option<_>>()?,
-            },
-        })
+        read_columns(row, self.spec.indexes.len(), self.spec.counters.len())
+    }
+
+    /// The collection and kind that seals are made with.
+    pub(crate) const fn sealed(&self) -> (&'static str, SealKind) {
+        (self.spec.name, self.spec.seal)
     }
 
     /// What a violated unique index says.
@@ -137,6 +126,26 @@ impl Table {
         })?;
         Some(CommitError::Taken { collection: name, index: found.name })
     }
+}
+
+/// Reads a record with so many index values and counters after the fixed columns.
+pub(crate) fn read_columns(row: &rusqlite::Row<'_>, indexes: usize, counters: usize) -> Option<Keyed> {
+    let text = |at: usize| row.get_ref(at).ok()?.as_str().ok().map(str::to_owned);
+    let number = |at: usize| row.get_ref(at).ok()?.as_i64().ok();
+    let first_counter = READ + indexes;
+    let index = (READ..first_counter).map(|at| index_value(row.get_ref(at).ok()?));
+    let counters = (first_counter..first_counter + counters).map(|at| u64::try_from(number(at)?).ok());
+    Some(Keyed {
+        key: text(1)?,
+        row: Row {
+            place: number(0)?,
+            version: u64::try_from(number(2)?).ok()?,
+            schema: u16::try_from(number(3)?).ok()?,
+            body: text(4)?,
+            index: index.collect::<Option<_>>()?,
+            counters: counters.collect::<Option<_>>()?,
+        },
+    })
 }
 
 /// The parameters of [`Table::insert`].

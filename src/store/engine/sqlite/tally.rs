@@ -82,6 +82,43 @@ impl Tally {
     }
 }
 
+/// A collection's count as it is kept: zero without one, `None` when its seal does not fit.
+pub(crate) fn kept(connection: &Connection, key: &SealKey, name: &str) -> rusqlite::Result<Option<u64>> {
+    let sql = "SELECT records, seal FROM store_tally WHERE name = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([name])?;
+    let Some(row) = rows.next()? else { return Ok(Some(0)) };
+    let records: i64 = row.get(0)?;
+    let records = u64::try_from(records).unwrap_or(u64::MAX);
+    let fits = row.get_ref(1)?.as_blob().is_ok_and(|found| seal(key, name, records).equals(found));
+    Ok(fits.then_some(records))
+}
+
+/// Seals every count anew, as it is.
+pub(crate) fn seal_all(connection: &Connection, key: &SealKey) -> rusqlite::Result<()> {
+    let mut update = connection.prepare("UPDATE store_tally SET seal = ?1 WHERE name = ?2")?;
+    let mut statement = connection.prepare("SELECT name, records FROM store_tally")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (name, records): (String, i64) = (row.get(0)?, row.get(1)?);
+        let seal = seal(key, &name, u64::try_from(records).unwrap_or(u64::MAX));
+        update.execute((seal.octets(), &name))?;
+    }
+    Ok(())
+}
+
+/// Sets a count whose seal did not fit to what there is.
+pub(crate) fn recount(
+    connection: &Connection,
+    key: &SealKey,
+    name: &str,
+    records: u64,
+) -> rusqlite::Result<()> {
+    let seal = seal(key, name, records);
+    let number = i64::try_from(records).unwrap_or(i64::MAX);
+    connection.execute(WRITE, (name, number, seal.octets())).map(|_| ())
+}
+
 /// The seal of a count.
 pub(crate) fn seal(key: &SealKey, name: &str, records: u64) -> crate::store::seal::Seal {
     key.seal_own("store_tally", &[records], &[name])

@@ -276,18 +276,22 @@ impl Rows for Batch<'_> {
         self.find(self.table_at(table)?, key, true)
     }
 
-    fn fetch_damaged(&mut self, table: usize, key: &str) -> Result<Option<Row>, Fault> {
-        let table = self.table_at(table)?;
+    fn fetch_damaged(&mut self, at: usize, key: &str) -> Result<Option<Row>, Fault> {
+        let table = self.table_at(at)?;
         let found = self.find(table, key, false)?;
         let mut statement = self.connection.prepare_cached(FORGET_DAMAGE).map_err(|e| fault(&e))?;
-        statement.execute([table.spec.name, key]).map_err(|e| fault(&e))?;
+        let named = statement.execute([table.spec.name, key]).map_err(|e| fault(&e))?;
         self.core.damage.forget(table.spec.name, key);
+        if found.is_none() && named > 0 {
+            // A lost record was still counted: now it is given up.
+            self.core.tally.count(at, -1);
+        }
         Ok(found)
     }
 
     fn insert(&mut self, table: usize, key: &str, row: &Row) -> Result<(), Fault> {
         let at = self.table_at(table)?;
-        let seal = self.core.seal_key.seal(at.spec, key, row);
+        let seal = self.core.seal_key.seal(at.sealed(), key, row);
         self.write(at, &at.insert, inserted(key, row, seal.octets()))?;
         self.count(table, 1);
         Ok(())
@@ -295,13 +299,13 @@ impl Rows for Batch<'_> {
 
     fn update(&mut self, table: usize, key: &str, before: &Row, row: &Row) -> Result<(), Fault> {
         let table = self.table_at(table)?;
-        let seal = self.core.seal_key.seal(table.spec, key, row);
+        let seal = self.core.seal_key.seal(table.sealed(), key, row);
         self.write(table, &table.update, updated(row, seal.octets(), before.place))
     }
 
     fn update_counters(&mut self, table: usize, key: &str, before: &Row, row: &Row) -> Result<(), Fault> {
         let table = self.table_at(table)?;
-        let seal = self.core.seal_key.seal(table.spec, key, row);
+        let seal = self.core.seal_key.seal(table.sealed(), key, row);
         self.write(table, &table.update_counters, counted(row, seal.octets(), before.place))
     }
 
