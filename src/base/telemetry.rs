@@ -122,37 +122,39 @@ pub enum Masked<'a> {
 impl fmt::Display for Masked<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Email(text) | Self::Username(text) => {
-                let (name, realm) =
-                    text.rsplit_once('@').map_or((text, None), |(name, realm)| (name, Some(realm)));
-                // A name that is itself a device's address must not pass as a name.
-                match name.chars().next().filter(|_| !is_mac(name)) {
-                    Some(first) if !first.is_control() => write!(f, "{first}***")?,
-                    Some(_) | None => f.write_str("***")?,
-                }
-                realm.map_or(Ok(()), |realm| write!(f, "@{}", realm.escape_debug()))
-            }
-            Self::Phone(text) => {
-                let digits: Vec<char> = text.chars().filter(char::is_ascii_digit).collect();
-                let shown = if digits.len() >= SHORTEST_PHONE {
-                    digits.iter().rev().take(2)
-                } else {
-                    [].iter().rev().take(0)
-                };
-                write!(f, "***{}", shown.rev().collect::<String>())
-            }
-            Self::Mac(text) if is_mac(text) => {
-                let digits: String = text.chars().filter(char::is_ascii_hexdigit).take(6).collect();
-                let pairs: Vec<String> = digits
-                    .as_bytes()
-                    .chunks(2)
-                    .map(|pair| String::from_utf8_lossy(pair).to_lowercase())
-                    .collect();
-                write!(f, "{}:**:**:**", pairs.join(":"))
-            }
-            Self::Mac(_) => f.write_str("***"),
+            Self::Email(text) | Self::Username(text) => name(text, f),
+            Self::Phone(text) => phone(text, f),
+            Self::Mac(text) => mac(text, f),
         }
     }
+}
+
+fn name(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (name, realm) = text.rsplit_once('@').map_or((text, None), |(name, realm)| (name, Some(realm)));
+    // A name that is itself a device's address must not pass as a name.
+    match name.chars().next().filter(|first| !first.is_control() && !is_mac(name)) {
+        Some(first) => write!(f, "{first}***")?,
+        None => f.write_str("***")?,
+    }
+    realm.map_or(Ok(()), |realm| write!(f, "@{}", realm.escape_debug()))
+}
+
+fn phone(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    let hidden = if digits.len() < SHORTEST_PHONE { digits.len() } else { digits.len() - 2 };
+    write!(f, "***{}", digits.get(hidden..).unwrap_or(""))
+}
+
+fn mac(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if !is_mac(text) {
+        return f.write_str("***");
+    }
+    let digits = text.chars().filter(char::is_ascii_hexdigit).take(6);
+    for (place, digit) in digits.enumerate() {
+        let colon = if place > 0 && place.is_multiple_of(2) { ":" } else { "" };
+        write!(f, "{colon}{}", digit.to_ascii_lowercase())?;
+    }
+    f.write_str(":**:**:**")
 }
 
 impl fmt::Debug for Masked<'_> {
