@@ -83,7 +83,7 @@ pub(super) fn increase(before: Counters, after: Counters) -> Usage {
 }
 
 /// Whether two Calling-Station-Ids name one device, however each NAS spells a MAC address.
-fn same_device(one: &str, other: &str) -> bool {
+pub(super) fn same_device(one: &str, other: &str) -> bool {
     let significant = |text: &str| {
         let is_spacing = |byte: &u8| matches!(byte, b':' | b'-' | b'.');
         text.bytes()

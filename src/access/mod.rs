@@ -15,6 +15,7 @@ mod shards;
 mod table;
 #[cfg(test)]
 mod tests;
+mod why;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub use class::{CLASS_LENGTH, ClassKey};
 pub use log::{AuthLog, EVENTS_PER_FLUSH, FlushError, Noted};
 pub use restart::Restart;
 pub use table::OpenSession;
+pub use why::{Decision, Explained, Explanation};
 
 use crate::base::entropy::Entropy;
 use crate::domain::entitlement::{Usage, period_start};

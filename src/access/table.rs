@@ -12,7 +12,7 @@ use std::sync::{Arc, MutexGuard};
 
 use jiff::Timestamp;
 
-use super::meter::Meter;
+use super::meter::{Meter, same_device};
 use super::shards::Shards;
 use crate::domain::entitlement::Usage;
 use crate::domain::ids::{NasId, ServiceId, SessionId};
@@ -207,6 +207,19 @@ impl SessionTable {
 
     pub(super) fn usage(&self, service: ServiceId, period: Option<Timestamp>) -> Usage {
         self.meter(service, |meter| meter.usage(period))
+    }
+
+    /// Services that have an open session with this device.
+    pub(super) fn services_with_device(&self, device: &str) -> Vec<ServiceId> {
+        let held = |session: &Session| {
+            session.calling_station.as_deref().is_some_and(|held| same_device(held, device))
+        };
+        let mut ids = Vec::new();
+        for shard in self.shards.each() {
+            let with = shard.open.values().filter(|one| held(&one.session));
+            ids.extend(with.filter_map(|one| one.session.service_id));
+        }
+        ids
     }
 
     /// The keys of all open sessions that `wanted` picks.

@@ -3,7 +3,7 @@
 //! Other threads leave them here and wake the worker, which owns socket and duplicate cache.
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -29,12 +29,18 @@ pub(super) struct Inbox {
     news: Mutex<Vec<(u64, News)>>,
     has_news: AtomicBool,
     bell: EventFd,
+    turns: AtomicU64,
 }
 
 impl Inbox {
     pub(super) fn new() -> std::io::Result<Arc<Self>> {
         let bell = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
-        Ok(Arc::new(Self { news: Mutex::default(), has_news: AtomicBool::new(false), bell }))
+        Ok(Arc::new(Self {
+            news: Mutex::default(),
+            has_news: AtomicBool::new(false),
+            bell,
+            turns: AtomicU64::new(0),
+        }))
     }
 
     /// Leaves news for the request of that ticket and wakes the worker.
@@ -50,6 +56,16 @@ impl Inbox {
     pub(super) fn ring(&self) {
         // A full counter is a bell that is ringing already.
         let _ = self.bell.write(1);
+    }
+
+    /// The worker has turned once more: the sign of life that the watchdog looks for.
+    pub(super) fn turn(&self) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often it has turned.
+    pub(super) fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
     }
 
     /// Takes the news into `room`, leaving the inbox empty.

@@ -212,6 +212,18 @@ impl RadiusDoor {
         self.shared.settings.store(Arc::new(settings));
     }
 
+    /// Whether every worker turns within the limit.
+    pub async fn is_turning(&self, limit: Duration) -> bool {
+        let before: Vec<u64> = self.inboxes.iter().map(|inbox| inbox.turns()).collect();
+        self.inboxes.iter().for_each(|inbox| inbox.ring());
+        let turned = async {
+            while self.inboxes.iter().zip(&before).any(|(inbox, before)| inbox.turns() == *before) {
+                tokio::time::sleep(TURN_PAUSE).await;
+            }
+        };
+        tokio::time::timeout(limit, turned).await.is_ok()
+    }
+
     /// Stops taking requests, waits for commits under way, ends the threads. Blocks for at most
     /// some seconds.
     pub fn close(self) {
@@ -266,5 +278,7 @@ fn finish(done: Option<Then>, outcome: Result<(), CommitError>) {
 
 /// Reports that may wait for the store's reads; more are dropped and come again.
 const JOBS: usize = 4_096;
+/// How often a missing turn is looked for again.
+const TURN_PAUSE: Duration = Duration::from_millis(10);
 /// Two reports of one shard can cross; a few tries part them.
 const LEARN_TRIES: usize = 5;

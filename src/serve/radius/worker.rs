@@ -96,6 +96,7 @@ impl Worker {
                     return;
                 }
             }
+            self.inbox.turn();
             let received = self.receive();
             let quiet = received.iter().all(Option::is_none);
             self.take_news();
