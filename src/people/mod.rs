@@ -4,6 +4,7 @@
 //! rule: a credential is checked against what the store says now, so that a revocation counts at
 //! once.
 
+pub mod subscribers;
 pub mod token;
 pub mod visits;
 

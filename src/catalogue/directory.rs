@@ -1,0 +1,212 @@
+//! The directory: customers as staff look at them, each with the standing of their services.
+//!
+//! It only reads; records are made and changed by `people::subscribers`. The one rule: a
+//! customer's status is derived when it is asked for and stored nowhere.
+
+use jiff::Timestamp;
+
+use super::fault::Fault;
+use super::listing::{Listed, Steps, Walk, Window};
+use super::services::{self, ServiceView, Services};
+use super::standing::{self, CustomerStatus};
+use crate::domain::provisioning::{ProvisioningTask, TaskState};
+use crate::domain::subscriber::Subscriber;
+use crate::store::Store;
+use crate::store::contract::Record;
+use crate::store::tables;
+
+/// The reading of customers.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    store: Store,
+    services: Services,
+}
+
+/// A customer with how they stand.
+#[derive(Debug, Clone)]
+pub struct CustomerView {
+    /// The record.
+    pub subscriber: Subscriber,
+    /// The record's version.
+    pub version: u64,
+    /// How they stand.
+    pub status: CustomerStatus,
+    /// Their services, oldest first.
+    pub services: Vec<ServiceView>,
+}
+
+/// Which customers a list holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CustomerFilter {
+    /// Only those whose name, e-mail, telephone, customer number or portal id contains this.
+    pub search: Option<String>,
+    /// Only those who stand so.
+    pub status: Option<CustomerStatus>,
+}
+
+/// How far a customer's services are on their way.
+#[derive(Debug, Clone)]
+pub struct ProvisioningStatus {
+    /// The customer.
+    pub customer: CustomerView,
+    /// The latest task of each service, newest first.
+    pub tasks: Vec<ProvisioningTask>,
+}
+
+impl Directory {
+    /// The reading over a store.
+    #[must_use]
+    pub const fn new(store: Store, services: Services) -> Self {
+        Self { store, services }
+    }
+
+    /// The customer of that id or customer number.
+    ///
+    /// # Errors
+    /// `NotFound`; a read that failed.
+    pub async fn get(&self, reference: &str, now: Timestamp) -> Result<CustomerView, Fault> {
+        let record = services::find_subscriber(&self.store, reference).await?;
+        self.view(record, now).await
+    }
+
+    /// The customers that fit, oldest first.
+    ///
+    /// # Errors
+    /// A read that failed.
+    pub async fn list(
+        &self,
+        filter: &CustomerFilter,
+        window: Window,
+        now: Timestamp,
+    ) -> Result<Listed<CustomerView>, Fault> {
+        let mut found = Listed::empty();
+        let mut steps = Steps::new(Walk::all());
+        while let Some(records) = steps.next::<tables::Subscribers>(&self.store).await? {
+            for record in records {
+                if !filter.names(&record.body) {
+                    continue;
+                }
+                match filter.status {
+                    None => found.take(window, record),
+                    Some(wanted) if self.status(&record.body, now).await? == wanted => {
+                        found.take(window, record);
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        let mut items = Vec::with_capacity(found.items.len());
+        for record in found.items {
+            items.push(self.view(record, now).await?);
+        }
+        Ok(Listed { items, total: found.total, complete: steps.complete() })
+    }
+
+    /// How far the provisioning of a customer's services is.
+    ///
+    /// # Errors
+    /// `NotFound`; a read that failed.
+    pub async fn provisioning(&self, reference: &str, now: Timestamp) -> Result<ProvisioningStatus, Fault> {
+        let customer = self.get(reference, now).await?;
+        let mut tasks = Vec::new();
+        for view in &customer.services {
+            let latest = services::tasks_of(&self.store, view.service.id).await?.into_iter().next();
+            tasks.extend(latest.map(|record| record.body));
+        }
+        tasks.sort_by_key(|task| std::cmp::Reverse(task.created_at));
+        Ok(ProvisioningStatus { customer, tasks })
+    }
+
+    async fn view(&self, record: Record<tables::Subscribers>, now: Timestamp) -> Result<CustomerView, Fault> {
+        let services = self.services_of(&record.body, now).await?;
+        let standings: Vec<_> = services.iter().map(|view| view.standing.status).collect();
+        let status = standing::of_customer(record.body.standing, &standings);
+        Ok(CustomerView { subscriber: record.body, version: record.version, status, services })
+    }
+
+    async fn status(&self, subscriber: &Subscriber, now: Timestamp) -> Result<CustomerStatus, Fault> {
+        let services = self.services_of(subscriber, now).await?;
+        let standings: Vec<_> = services.iter().map(|view| view.standing.status).collect();
+        Ok(standing::of_customer(subscriber.standing, &standings))
+    }
+
+    async fn services_of(&self, subscriber: &Subscriber, now: Timestamp) -> Result<Vec<ServiceView>, Fault> {
+        let records = standing::services_of(&self.store, subscriber).await?;
+        let mut views = Vec::with_capacity(records.len());
+        for record in records {
+            views.push(self.services.view_for(record, subscriber.standing, now).await?);
+        }
+        Ok(views)
+    }
+}
+
+impl CustomerFilter {
+    fn names(&self, one: &Subscriber) -> bool {
+        let Some(search) = &self.search else { return true };
+        let search = search.to_lowercase();
+        let mut texts = vec![
+            one.display_name().to_lowercase(),
+            one.customer_number.as_str().to_lowercase(),
+            one.portal_id.as_str().to_lowercase(),
+        ];
+        texts.extend(one.email.as_ref().map(|email| email.as_str().to_lowercase()));
+        texts.extend(one.phone.as_ref().map(|phone| phone.as_str().to_owned()));
+        texts.iter().any(|text| text.contains(&search))
+    }
+}
+
+impl ProvisioningStatus {
+    /// One word for all of the services: `ready`, `provisioning`, `failed`, `pending`, `none`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        let services = &self.customer.services;
+        let any = |wanted| services.iter().any(|view| view.standing.status == wanted);
+        if self.tasks.iter().any(|task| !task.state.is_final()) {
+            "provisioning"
+        } else if self.tasks.iter().any(|task| task.state == TaskState::Failed && is_pending(services, task))
+        {
+            "failed"
+        } else if any(standing::ServiceStatus::Pending) {
+            "pending"
+        } else if services.is_empty() {
+            "none"
+        } else {
+            "ready"
+        }
+    }
+
+    /// How much is done: the mean over the services, 0 to 100.
+    #[must_use]
+    pub fn percent(&self) -> u64 {
+        let of = |view: &ServiceView| {
+            let task = self.tasks.iter().find(|task| task.service_id == view.service.id);
+            task.map_or(0, |task| u64::from(task.state.percent()))
+        };
+        let count = u64::try_from(self.customer.services.len()).unwrap_or(u64::MAX);
+        let sum: u64 = self.customer.services.iter().map(of).sum();
+        sum.checked_div(count).unwrap_or(0)
+    }
+
+    /// A sentence for people.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let detail = self.tasks.iter().find_map(|task| task.detail.clone());
+        match (self.word(), detail) {
+            ("ready", _) => "Every service is provisioned.".to_owned(),
+            ("none", _) => "There is no service yet.".to_owned(),
+            ("pending", _) => "A service waits for its provisioning to be asked for.".to_owned(),
+            ("failed", detail) => {
+                format!("Not possible: {}.", detail.as_deref().unwrap_or("no reason is known"))
+            }
+            (_, Some(detail)) => format!("Waiting: {detail}."),
+            (_, None) => "Provisioning is under way.".to_owned(),
+        }
+    }
+}
+
+/// A task that failed matters only while its service still waits.
+fn is_pending(services: &[ServiceView], task: &ProvisioningTask) -> bool {
+    services.iter().any(|view| {
+        view.service.id == task.service_id && view.standing.status == standing::ServiceStatus::Pending
+    })
+}

@@ -1,0 +1,433 @@
+//! Subscribers: entered, changed, closed. A subscriber says who someone is; whether they may be
+//! online follows from their services.
+//!
+//! Not here: lists with how each stands (`catalogue::directory`) and their services. The one rule:
+//! nothing of a subscriber is ever deleted; closing keeps the record and ends what it may do.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::base::entropy::{Entropy, EntropyError};
+use crate::base::secret::Secret;
+use crate::domain::audit::{Actor, AuditEntry};
+use crate::domain::ids::{AuditId, SubscriberId};
+use crate::domain::subscriber::{Address, Category, Standing, Subscriber};
+use crate::domain::text::{Code, Email, Line, Phone};
+use crate::store::Store;
+use crate::store::contract::{CommitError, Page, Range, ReadError, Record, Unit};
+use crate::store::draft::Draft;
+use crate::store::tables;
+
+/// The use cases of subscribers.
+#[derive(Clone)]
+pub struct Subscribers {
+    store: Store,
+    entropy: Entropy,
+    verifier: Arc<dyn MakeVerifier>,
+}
+
+/// Makes the verifier of a portal password: slow by design, so it runs elsewhere.
+pub trait MakeVerifier: Send + Sync {
+    /// The verifier as a PHC string.
+    fn verifier<'a>(&'a self, password: &'a Secret) -> Making<'a>;
+}
+
+/// A verifier in the making; the error says why none can be made now.
+pub type Making<'a> = Pin<Box<dyn Future<Output = Result<String, String>> + Send + 'a>>;
+
+/// A subscriber as somebody wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Details {
+    /// The ISP's own number; counted up when absent.
+    pub customer_number: Option<Code>,
+    /// Given name.
+    pub first_name: Line,
+    /// Family name.
+    pub last_name: Line,
+    /// E-mail address.
+    pub email: Option<Email>,
+    /// Telephone number.
+    pub phone: Option<Phone>,
+    /// Where bills go.
+    pub billing_address: Address,
+    /// Where the service is.
+    pub service_address: Address,
+    /// What kind of customer.
+    pub category: Category,
+    /// Standing of the account.
+    pub standing: Standing,
+}
+
+/// A subscriber just entered, with what is shown once.
+#[derive(Debug, Clone)]
+pub struct Entered {
+    /// The record.
+    pub subscriber: Subscriber,
+    /// The portal password, where one was made; it cannot be read again.
+    pub portal_password: Option<Secret>,
+}
+
+/// Whether a portal password is made at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortalPassword {
+    /// Make one, to be shown once.
+    Make,
+    /// None yet; the portal cannot be entered until one is made.
+    Later,
+}
+
+/// A subscriber with the version of its record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned {
+    /// The record.
+    pub subscriber: Subscriber,
+    /// The version to expect when changing it.
+    pub version: u64,
+}
+
+/// Why nothing was drafted.
+#[derive(Debug, thiserror::Error)]
+pub enum SubscriberError {
+    /// The asker's: nobody answers to that reference.
+    #[error("there is no customer {0:?}")]
+    NotFound(String),
+    /// The asker's: another subscriber has this value.
+    #[error("{field} is already in use")]
+    Taken {
+        /// The field.
+        field: &'static str,
+    },
+    /// The asker's: the record moved on since it was read.
+    #[error("the customer was changed in the meantime: it is at version {is}, not {expected}")]
+    Stale {
+        /// The version the asker expected.
+        expected: u64,
+        /// The version it has.
+        is: u64,
+    },
+    /// Ours: no number or portal id that is free was found.
+    #[error("no free {0} was found")]
+    Exhausted(&'static str),
+    /// Ours: no verifier could be made now.
+    #[error("no portal password could be made: {0}")]
+    Verifier(String),
+    /// Ours: a read failed.
+    #[error("the store did not give a customer")]
+    Read(#[from] ReadError),
+    /// Ours: the unit could not be made.
+    #[error("the store did not take a customer")]
+    Commit(#[from] CommitError),
+    /// Ours: no random bytes.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+}
+
+impl std::fmt::Debug for Subscribers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subscribers").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+impl Subscribers {
+    /// The use cases over a store.
+    #[must_use]
+    pub fn new(store: Store, entropy: Entropy, verifier: Arc<dyn MakeVerifier>) -> Self {
+        Self { store, entropy, verifier }
+    }
+
+    /// Enters a subscriber.
+    ///
+    /// # Errors
+    /// `Taken` for e-mail and customer number; faults of ours.
+    pub async fn create(
+        &self,
+        actor: &Actor,
+        details: Details,
+        now: Timestamp,
+    ) -> Result<Draft<Entered>, SubscriberError> {
+        let unit = Unit::once(self.entropy.uuid_v7(now)?);
+        self.create_in(unit, actor, details, PortalPassword::Make, now).await
+    }
+
+    /// As [`Subscribers::create`], as part of a unit.
+    ///
+    /// # Errors
+    /// As [`Subscribers::create`].
+    pub async fn create_in(
+        &self,
+        unit: Unit,
+        actor: &Actor,
+        details: Details,
+        portal: PortalPassword,
+        now: Timestamp,
+    ) -> Result<Draft<Entered>, SubscriberError> {
+        self.must_be_free(&details, None).await?;
+        let (unit, customer_number) = match details.customer_number {
+            Some(number) => (unit, number),
+            None => self.next_number(unit).await?,
+        };
+        let portal_password = match portal {
+            PortalPassword::Make => Some(Secret::from_text(&self.entropy.readable(PASSWORD_SYMBOLS)?)),
+            PortalPassword::Later => None,
+        };
+        let verifier = match &portal_password {
+            Some(password) => {
+                Some(self.verifier.verifier(password).await.map_err(SubscriberError::Verifier)?)
+            }
+            None => None,
+        };
+        let id = SubscriberId(self.entropy.uuid_v7(now)?);
+        let subscriber = Subscriber {
+            id,
+            customer_number,
+            portal_id: self.free_portal_id().await?,
+            first_name: details.first_name,
+            last_name: details.last_name,
+            email: details.email,
+            phone: details.phone,
+            billing_address: details.billing_address,
+            service_address: details.service_address,
+            category: details.category,
+            standing: details.standing,
+            portal_password: verifier,
+            created_at: now,
+            updated_at: now,
+        };
+        let payload = json!({ "customer_number": subscriber.customer_number });
+        let unit =
+            unit.create::<tables::Subscribers>(&id, &subscriber)?.event("customer.created", id, payload);
+        let unit = self.audited(unit, actor, "customer.create", None, &subscriber, now)?;
+        Ok(Draft::new(unit, Entered { subscriber, portal_password }))
+    }
+
+    /// The subscriber of that id, customer number or portal id.
+    ///
+    /// # Errors
+    /// `NotFound`; a read that failed.
+    pub async fn get(&self, reference: &str) -> Result<Versioned, SubscriberError> {
+        let record = self.find(reference).await?;
+        Ok(Versioned { subscriber: record.body, version: record.version })
+    }
+
+    /// Changes a subscriber: `wish` makes of it as it is what it shall be.
+    ///
+    /// # Errors
+    /// `NotFound`, `Stale`, `Taken`; what `wish` refuses; faults of ours.
+    pub async fn change<E: From<SubscriberError>>(
+        &self,
+        actor: &Actor,
+        reference: &str,
+        expected: Option<u64>,
+        wish: impl FnOnce(&Subscriber) -> Result<Details, E> + Send,
+        now: Timestamp,
+    ) -> Result<Draft<Versioned>, E> {
+        let record = self.find(reference).await?;
+        if let Some(expected) = expected.filter(|expected| *expected != record.version) {
+            return Err(SubscriberError::Stale { expected, is: record.version }.into());
+        }
+        let details = wish(&record.body)?;
+        let unit = Unit::once(self.entropy.uuid_v7(now).map_err(SubscriberError::from)?);
+        Ok(self.change_in(unit, actor, record, details, now).await?)
+    }
+
+    /// Closes an account: nothing of it works any more, and nothing is deleted. Closed already:
+    /// nothing changes.
+    ///
+    /// # Errors
+    /// `NotFound`, `Stale`; faults of ours.
+    pub async fn close(
+        &self,
+        actor: &Actor,
+        reference: &str,
+        expected: Option<u64>,
+        now: Timestamp,
+    ) -> Result<Draft<Versioned>, SubscriberError> {
+        let wish = |held: &Subscriber| Ok(Details { standing: Standing::Closed, ..Details::of(held) });
+        self.change(actor, reference, expected, wish, now).await
+    }
+
+    /// Replaces a record by what it shall be, as part of a unit; an unchanged one adds nothing.
+    ///
+    /// # Errors
+    /// `Taken`; faults of ours.
+    pub async fn change_in(
+        &self,
+        unit: Unit,
+        actor: &Actor,
+        record: Record<tables::Subscribers>,
+        details: Details,
+        now: Timestamp,
+    ) -> Result<Draft<Versioned>, SubscriberError> {
+        let Record { version, body: before, .. } = record;
+        let mut after = details.over(&before);
+        if after == before {
+            return Ok(Draft::new(unit, Versioned { subscriber: before, version }));
+        }
+        self.must_be_free(&Details::of(&after), Some(before.id)).await?;
+        after.updated_at = now;
+        let id = after.id;
+        let (event, action) = match (before.standing, after.standing) {
+            (Standing::Open, Standing::Closed) => ("customer.closed", "customer.close"),
+            (Standing::Closed, Standing::Open) => ("customer.reopened", "customer.reopen"),
+            (Standing::Open, Standing::Open) | (Standing::Closed, Standing::Closed) => {
+                ("customer.updated", "customer.update")
+            }
+        };
+        let payload = json!({ "customer_number": after.customer_number });
+        let unit = unit.replace::<tables::Subscribers>(&id, version, &after)?.event(event, id, payload);
+        let unit = self.audited(unit, actor, action, Some(&before), &after, now)?;
+        Ok(Draft::new(unit, Versioned { subscriber: after, version: version.saturating_add(1) }))
+    }
+
+    async fn find(&self, reference: &str) -> Result<Record<tables::Subscribers>, SubscriberError> {
+        if let Ok(id) = reference.parse::<SubscriberId>()
+            && let Some(record) = self.store.get::<tables::Subscribers>(&id).await?
+        {
+            return Ok(record);
+        }
+        let text = reference.trim();
+        for (index, value) in [("customer_number", text.to_lowercase()), ("portal_id", text.to_uppercase())] {
+            if let Some(record) = self.by(index, value).await? {
+                return Ok(record);
+            }
+        }
+        Err(SubscriberError::NotFound(reference.to_owned()))
+    }
+
+    async fn by(
+        &self,
+        index: &'static str,
+        value: String,
+    ) -> Result<Option<Record<tables::Subscribers>>, ReadError> {
+        let range = Range::Equals(index, value.into());
+        let slice = self.store.scan::<tables::Subscribers>(range, Page::first(1)).await?;
+        Ok(slice.records.into_iter().next())
+    }
+
+    async fn must_be_free(
+        &self,
+        details: &Details,
+        owner: Option<SubscriberId>,
+    ) -> Result<(), SubscriberError> {
+        let email = details.email.as_ref().map(|email| email.as_str().to_owned());
+        let number = details.customer_number.as_ref().map(|number| number.as_str().to_lowercase());
+        for (field, value) in [("email", email), ("customer_number", number)] {
+            let Some(value) = value else { continue };
+            let holder = self.by(field, value).await?;
+            if holder.is_some_and(|record| Some(record.body.id) != owner) {
+                return Err(SubscriberError::Taken { field });
+            }
+        }
+        Ok(())
+    }
+
+    /// The next number that is free. Gaps are fine: where numbers were given by hand, it leaps
+    /// ahead by doubling until it is past them.
+    async fn next_number(&self, unit: Unit) -> Result<(Unit, Code), SubscriberError> {
+        let key = SEQUENCE.to_owned();
+        let held = self.store.get::<tables::Settings>(&key).await?;
+        let mut number = held.as_ref().and_then(|record| record.body.as_u64()).unwrap_or(0).saturating_add(1);
+        for doubling in 0..MOST_LEAPS {
+            let code = Code::parse(&format!("C-{number:06}"))
+                .map_err(|_| SubscriberError::Exhausted("customer number"))?;
+            if self.by("customer_number", code.as_str().to_lowercase()).await?.is_some() {
+                number = number.saturating_add(1 << doubling);
+                continue;
+            }
+            let unit = match held {
+                Some(record) => unit.replace::<tables::Settings>(&key, record.version, &json!(number))?,
+                None => unit.create::<tables::Settings>(&key, &json!(number))?,
+            };
+            return Ok((unit, code));
+        }
+        Err(SubscriberError::Exhausted("customer number"))
+    }
+
+    async fn free_portal_id(&self) -> Result<Code, SubscriberError> {
+        for _ in 0..MOST_LEAPS {
+            let text = self.entropy.readable(PORTAL_ID_SYMBOLS)?;
+            let id = Code::parse(&text).map_err(|_| SubscriberError::Exhausted("portal id"))?;
+            if self.by("portal_id", text).await?.is_none() {
+                return Ok(id);
+            }
+        }
+        Err(SubscriberError::Exhausted("portal id"))
+    }
+
+    fn audited(
+        &self,
+        unit: Unit,
+        actor: &Actor,
+        action: &str,
+        before: Option<&Subscriber>,
+        after: &Subscriber,
+        now: Timestamp,
+    ) -> Result<Unit, SubscriberError> {
+        let id = AuditId(self.entropy.uuid_v7(now)?);
+        let entry = AuditEntry {
+            id,
+            at: now,
+            actor: actor.id.clone(),
+            actor_name: actor.name.clone(),
+            action: action.to_owned(),
+            subject_kind: "customer".to_owned(),
+            subject_id: after.id.to_string(),
+            before: before.map(without_secrets),
+            after: Some(without_secrets(after)),
+            source: actor.source.clone(),
+            request_id: actor.request_id.clone(),
+        };
+        Ok(unit.create::<tables::AuditLog>(&id, &entry)?)
+    }
+}
+
+impl Details {
+    /// The details that a subscriber has.
+    #[must_use]
+    pub fn of(held: &Subscriber) -> Self {
+        Self {
+            customer_number: Some(held.customer_number.clone()),
+            first_name: held.first_name.clone(),
+            last_name: held.last_name.clone(),
+            email: held.email.clone(),
+            phone: held.phone.clone(),
+            billing_address: held.billing_address.clone(),
+            service_address: held.service_address.clone(),
+            category: held.category,
+            standing: held.standing,
+        }
+    }
+
+    fn over(self, held: &Subscriber) -> Subscriber {
+        Subscriber {
+            customer_number: self.customer_number.unwrap_or_else(|| held.customer_number.clone()),
+            first_name: self.first_name,
+            last_name: self.last_name,
+            email: self.email,
+            phone: self.phone,
+            billing_address: self.billing_address,
+            service_address: self.service_address,
+            category: self.category,
+            standing: self.standing,
+            ..held.clone()
+        }
+    }
+}
+
+/// A subscriber as the audit log keeps it.
+fn without_secrets(subscriber: &Subscriber) -> Value {
+    json!(Subscriber { portal_password: None, ..subscriber.clone() })
+}
+
+/// Where the last number given is kept.
+const SEQUENCE: &str = "sequence.customer_number";
+/// The portal id on a card: 40 bits, no two alike among an ISP's customers.
+const PORTAL_ID_SYMBOLS: usize = 8;
+/// A first portal password: 60 bits behind a slow verifier and a back-off.
+const PASSWORD_SYMBOLS: usize = 12;
+/// Leaps by doubling that pass any run of numbers given by hand.
+const MOST_LEAPS: u32 = 32;
