@@ -3,7 +3,7 @@
 //!
 //! Lines are committed in groups, each line as one unit of its own, so that a bad one is reported
 //! and the rest goes in. Not here: reading CSV (`roster`) and entering a customer, which `people`
-//! does and hands in as a [`Register`]. The one rule: the same roster again changes nothing.
+//! does and hands in as [`Register`]. The one rule: the same roster again changes nothing.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -29,20 +29,18 @@ use crate::store::tables;
 use crate::store::vault::Vault;
 use crate::store::{Store, Submitted};
 
-/// Who enters customers: `people`, handed in by the door.
-pub trait Register: Send + Sync {
+/// How a customer is entered: by `people`, handed in by the door, on behalf of who asks.
+pub struct Register<'a> {
     /// A new customer, as part of a unit.
-    fn enter<'a>(&'a self, unit: Unit, actor: &'a Actor, person: Person, now: Timestamp) -> Entering<'a>;
-
+    pub enter: Box<dyn Fn(Unit, Person) -> Entering<'a> + Send + Sync + 'a>,
     /// A customer brought up to date, as part of a unit; one that is so already adds nothing.
-    fn amend<'a>(
-        &'a self,
-        unit: Unit,
-        actor: &'a Actor,
-        held: Record<tables::Subscribers>,
-        person: Person,
-        now: Timestamp,
-    ) -> Entering<'a>;
+    pub amend: Box<dyn Fn(Unit, Record<tables::Subscribers>, Person) -> Entering<'a> + Send + Sync + 'a>,
+}
+
+impl std::fmt::Debug for Register<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Register")
+    }
 }
 
 /// A customer being drafted.
@@ -97,9 +95,9 @@ struct Decided {
 }
 
 /// One run over one roster.
-struct Run<'a, R: Register + ?Sized> {
+struct Run<'a, 'r> {
     import: &'a Import,
-    register: &'a R,
+    register: &'a Register<'r>,
     actor: &'a Actor,
     now: Timestamp,
     plans: HashMap<String, Plan>,
@@ -119,9 +117,9 @@ impl Import {
     /// # Errors
     /// A field error when the header is wrong; a fault of ours that stops the run: what was
     /// committed stands, and importing again goes on from there.
-    pub async fn run<R: Register + ?Sized>(
+    pub async fn run(
         &self,
-        register: &R,
+        register: &Register<'_>,
         actor: &Actor,
         roster: &[u8],
         dry_run: bool,
@@ -166,7 +164,7 @@ impl Import {
     }
 }
 
-impl<R: Register + ?Sized> Run<'_, R> {
+impl Run<'_, '_> {
     /// What a line means; `None` where it changes nothing or is not taken.
     async fn decide(&mut self, row: Result<Row, BadLine>) -> Result<Option<Decided>, Fault> {
         let row = match row {
@@ -221,8 +219,8 @@ impl<R: Register + ?Sized> Run<'_, R> {
         let was_there = held.is_some();
         let unit = Unit::once(self.unit_id(&row, held.as_ref().map_or(0, |held| held.version)));
         let draft = match held {
-            Some(held) => self.register.amend(unit, self.actor, held, row.person, self.now).await?,
-            None => self.register.enter(unit, self.actor, row.person, self.now).await?,
+            Some(held) => (self.register.amend)(unit, held, row.person).await?,
+            None => (self.register.enter)(unit, row.person).await?,
         };
         let mut decided =
             Decided { line: row.line, unit: draft.unit, was_there, service: false, credential: None };
