@@ -11,19 +11,24 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmsg,
-    setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg,
+    sendmsg, setsockopt, sockopt,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::radius::Buffer;
 
-/// One worker's socket with the buffers of a batch.
+/// One worker's socket. Replies are gathered and leave together at [`BatchSocket::flush`].
 pub(super) struct BatchSocket {
     socket: UdpSocket,
-    headers: MultiHeaders<SockaddrStorage>,
-    buffers: Box<[Buffer; BATCH]>,
+    receiving: MultiHeaders<SockaddrStorage>,
+    sending: MultiHeaders<SockaddrStorage>,
+    replies: Box<[Buffer; BATCH]>,
+    routes: Vec<(usize, Route)>,
 }
+
+/// Room for one batch of datagrams.
+pub(super) type Buffers = Box<[Buffer; BATCH]>;
 
 /// Where a datagram came from and where it was sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,27 +59,28 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 impl BatchSocket {
-    /// The socket with its buffers; stays on the thread that made it.
+    /// The socket with what it needs for batches; stays on the thread that made it.
     pub(super) fn of(socket: UdpSocket) -> Self {
         let space = nix::cmsg_space!(libc::in6_pktinfo);
         Self {
             socket,
-            headers: MultiHeaders::preallocate(BATCH, Some(space)),
-            buffers: Box::new([[0; 4096]; BATCH]),
+            receiving: MultiHeaders::preallocate(BATCH, Some(space)),
+            sending: MultiHeaders::preallocate(BATCH, None),
+            replies: Box::new([[0; 4096]; BATCH]),
+            routes: Vec::with_capacity(BATCH),
         }
     }
 
     /// Receives what is there, at most a batch; `Ok` with nothing when nothing is.
-    pub(super) fn receive(&mut self) -> io::Result<Received> {
+    pub(super) fn receive(&mut self, buffers: &mut Buffers) -> io::Result<Received> {
         let mut received: Received = [None; BATCH];
-        let mut slices = self.buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
-        let flags = MsgFlags::MSG_DONTWAIT;
-        let messages =
-            match recvmmsg(self.socket.as_raw_fd(), &mut self.headers, slices.iter_mut(), flags, None) {
-                Ok(messages) => messages,
-                Err(Errno::EAGAIN | Errno::EINTR) => return Ok(received),
-                Err(error) => return Err(error.into()),
-            };
+        let mut slices = buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
+        let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
+        let messages = match recvmmsg(fd, &mut self.receiving, slices.iter_mut(), flags, None) {
+            Ok(messages) => messages,
+            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(received),
+            Err(error) => return Err(error.into()),
+        };
         for (slot, message) in received.iter_mut().zip(messages) {
             let Some(peer) = message.address.and_then(|address| socket_address(&address)) else { continue };
             let local = message.cmsgs().ok().and_then(|mut all| all.find_map(|one| destination(&one)));
@@ -83,18 +89,54 @@ impl BatchSocket {
         Ok(received)
     }
 
-    /// The datagram of a batch's position.
-    pub(super) fn datagram(&self, position: usize, length: usize) -> &[u8] {
-        self.buffers.get(position).and_then(|buffer| buffer.get(..length)).unwrap_or_default()
+    /// Takes a reply; it leaves with the next [`BatchSocket::flush`], or when a batch is full.
+    pub(super) fn send(&mut self, octets: &[u8], route: Route) {
+        if self.routes.len() >= BATCH {
+            self.flush();
+        }
+        let place = self.replies.get_mut(self.routes.len()).and_then(|reply| reply.get_mut(..octets.len()));
+        if let Some(place) = place {
+            place.copy_from_slice(octets);
+            self.routes.push((octets.len(), route));
+        }
     }
 
-    /// Sends one datagram; a full send buffer drops it, as the network would.
-    pub(super) fn send(&self, octets: &[u8], route: Route) {
+    /// Sends what was taken. An error here is the peer's network or a full buffer: what is not
+    /// sent is lost as the network would lose it, and the NAS asks again.
+    pub(super) fn flush(&mut self) {
+        if self.routes.is_empty() {
+            return;
+        }
+        if self.routes.iter().all(|(_, route)| route.local.is_none()) {
+            self.send_together();
+        } else {
+            for (reply, (length, route)) in self.replies.iter().zip(&self.routes) {
+                self.send_from(reply.get(..*length).unwrap_or_default(), *route);
+            }
+        }
+        self.routes.clear();
+    }
+
+    fn send_together(&mut self) {
+        let mut slices: [[IoSlice<'_>; 1]; BATCH] = std::array::from_fn(|_| [IoSlice::new(&[])]);
+        let mut peers: [Option<SockaddrStorage>; BATCH] = [None; BATCH];
+        let replies = self.replies.iter().zip(&self.routes);
+        for ((slice, peer), (reply, (length, route))) in slices.iter_mut().zip(&mut peers).zip(replies) {
+            *slice = [IoSlice::new(reply.get(..*length).unwrap_or_default())];
+            *peer = Some(SockaddrStorage::from(route.peer));
+        }
+        let count = self.routes.len();
+        let (slices, peers) =
+            (slices.get(..count).unwrap_or_default(), peers.get(..count).unwrap_or_default());
+        let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
+        let _ = sendmmsg(fd, &mut self.sending, slices, peers, [], flags);
+    }
+
+    /// Sends one reply from the address that was asked.
+    fn send_from(&self, octets: &[u8], route: Route) {
         let slices = [IoSlice::new(octets)];
         let peer = SockaddrStorage::from(route.peer);
-        let fd = self.socket.as_raw_fd();
-        let flags = MsgFlags::MSG_DONTWAIT;
-        // An error here is the peer's network or a full buffer; the NAS asks again.
+        let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
         let _ = match route.local {
             None => sendmsg(fd, &slices, &[], flags, Some(&peer)),
             Some(IpAddr::V4(address)) => {
@@ -107,6 +149,16 @@ impl BatchSocket {
             }
         };
     }
+}
+
+/// The octets of a received datagram.
+pub(super) fn datagram(buffers: &Buffers, position: usize, length: usize) -> &[u8] {
+    buffers.get(position).and_then(|buffer| buffer.get(..length)).unwrap_or_default()
+}
+
+/// Room for one batch.
+pub(super) fn buffers() -> Buffers {
+    Box::new([[0; 4096]; BATCH])
 }
 
 impl AsFd for BatchSocket {
@@ -172,9 +224,9 @@ const RECEIVE_BUFFER: usize = 8 << 20;
 mod tests {
     use super::*;
 
-    fn wait_for(socket: &mut BatchSocket) -> (usize, usize, Route) {
+    fn wait_for(socket: &mut BatchSocket, buffers: &mut Buffers) -> (usize, usize, Route) {
         for _ in 0..200 {
-            let received = socket.receive().unwrap();
+            let received = socket.receive(buffers).unwrap();
             if let Some((at, Some((length, route)))) =
                 received.iter().enumerate().find(|(_, one)| one.is_some())
             {
@@ -190,14 +242,15 @@ mod tests {
         for (bound, asked) in [("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "::1")] {
             let bound = bind(bound.parse().unwrap()).unwrap();
             let to = SocketAddr::new(asked.parse().unwrap(), bound.local_addr().unwrap().port());
-            let mut server = BatchSocket::of(bound);
+            let (mut server, mut room_for) = (BatchSocket::of(bound), buffers());
             let nas = UdpSocket::bind(if to.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" }).unwrap();
             // Three times: the second and third show that the headers are reused rightly.
             for round in 0..3u8 {
                 nas.send_to(&[1, 2, round], to).unwrap();
-                let (at, length, route) = wait_for(&mut server);
-                assert_eq!(server.datagram(at, length), &[1, 2, round]);
+                let (at, length, route) = wait_for(&mut server, &mut room_for);
+                assert_eq!(datagram(&room_for, at, length), &[1, 2, round]);
                 server.send(&[3, 4], route);
+                server.flush();
                 let mut room = [0; 16];
                 let (length, from) = nas.recv_from(&mut room).unwrap();
                 assert_eq!((&room[..length], from), (&[3u8, 4][..], to));
@@ -209,15 +262,24 @@ mod tests {
     fn a_bound_address_needs_no_help_and_a_batch_keeps_its_order() {
         let bound = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let to = bound.local_addr().unwrap();
-        let mut server = BatchSocket::of(bound);
+        let (mut server, mut room_for) = (BatchSocket::of(bound), buffers());
         let nas = UdpSocket::bind("127.0.0.1:0").unwrap();
         for number in 0..10u8 {
             nas.send_to(&[number], to).unwrap();
         }
-        let received = server.receive().unwrap();
-        let octets: Vec<u8> = (0..10).map(|at| server.datagram(at, 1)[0]).collect();
+        let received = server.receive(&mut room_for).unwrap();
+        let octets: Vec<u8> = (0..10).map(|at| datagram(&room_for, at, 1)[0]).collect();
         assert_eq!(received.iter().flatten().count(), 10);
         assert_eq!(octets, (0..10).collect::<Vec<_>>());
         assert!(received[0].unwrap().1.local.is_none());
+        for (number, one) in received.iter().flatten().enumerate() {
+            server.send(&[u8::try_from(number).unwrap(), 9], one.1);
+        }
+        server.flush();
+        for number in 0..10u8 {
+            let mut room = [0; 16];
+            let (length, from) = nas.recv_from(&mut room).unwrap();
+            assert_eq!((&room[..length], from), (&[number, 9][..], to));
+        }
     }
 }
