@@ -29,13 +29,17 @@ pub use restart::Restart;
 pub use table::OpenSession;
 pub use why::{Decision, Explained, Explanation};
 
+// What the doors see of the store comes through here: they decide nothing and so need no store.
+pub use crate::store::contract::CommitError as RecordError;
+pub use crate::store::snapshot::{Login, NasEntry, NasView};
+
 use crate::base::entropy::Entropy;
 use crate::domain::entitlement::{Usage, period_start};
 use crate::domain::ids::ServiceId;
 use crate::domain::provisioning::Proof;
 use crate::store::Store;
 use crate::store::contract::ReadError;
-use crate::store::snapshot::{Login, Snapshot};
+use crate::store::snapshot::Snapshot;
 use jiff::Timestamp;
 use table::SessionTable;
 

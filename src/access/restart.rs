@@ -61,7 +61,7 @@ impl Access {
                 .expect::<Sessions>(&session.id, Expected::Present)
                 .put::<Sessions>(&session.id, &session)?
                 .event("session.ended", session.id, event_of(&session, entry.counters));
-            taken.push((key, entry));
+            taken.push((key.as_ref(), entry));
         }
         let outcome = self.store.commit(unit).await;
         if outcome.is_err() {
@@ -70,7 +70,7 @@ impl Access {
         outcome.map(|_| ())
     }
 
-    fn put_back(&self, taken: Vec<(&Box<str>, Entry)>) {
+    fn put_back(&self, taken: Vec<(&str, Entry)>) {
         for (key, entry) in taken {
             let mut shard = self.sessions.shard(key);
             self.sessions.insert_open(&mut shard, key, entry);

@@ -187,7 +187,10 @@ fn say(kind: ReportKind, id: &str, down: u64, up: u64, seconds: u64) -> Report {
 
 fn refusal(answer: Answer<()>) -> Option<Refusal> {
     match answer {
-        Answer::Refuse { refusal, .. } => Some(refusal),
+        Answer::Refuse { refusal, login } => {
+            drop(login);
+            Some(refusal)
+        }
         Answer::Accept { .. } | Answer::AskHash { .. } => None,
     }
 }

@@ -91,7 +91,8 @@ fn an_active_paid_unlocked_service_gets_its_plan_direction_by_direction() {
 
 #[test]
 fn each_fact_refuses_with_its_own_reason() {
-    let table: [(&str, fn(&mut Case), Refusal); 8] = [
+    type Spoil = fn(&mut Case);
+    let table: [(&str, Spoil, Refusal); 8] = [
         ("closed account", |c| c.standing = Standing::Closed, Refusal::SubscriberEnded),
         ("pending", |c| c.phase = Phase::Pending, Refusal::ServicePending),
         ("provisioning", |c| c.phase = Phase::Provisioning, Refusal::ServicePending),

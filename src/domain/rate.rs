@@ -82,7 +82,8 @@ impl BitsPerSecond {
         let places = u32::try_from(fraction.len()).map_err(|_| RateError::Fraction)?;
         let scale = unit.bits();
         let fraction_scale = 10u64.checked_pow(places).ok_or(RateError::Fraction)?;
-        if scale % fraction_scale != 0 || !decimal.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        if !scale.is_multiple_of(fraction_scale) || !decimal.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+        {
             return Err(RateError::Fraction);
         }
         let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| RateError::TooFast)? };
@@ -104,11 +105,11 @@ impl BitsPerSecond {
     /// The largest unit in which this rate is a whole number, with that number.
     #[must_use]
     pub const fn exact(self) -> Option<(u64, BandwidthUnit)> {
-        if self.0 % 1_000_000_000 == 0 {
+        if self.0.is_multiple_of(1_000_000_000) {
             Some((self.0 / 1_000_000_000, BandwidthUnit::Gbps))
-        } else if self.0 % 1_000_000 == 0 {
+        } else if self.0.is_multiple_of(1_000_000) {
             Some((self.0 / 1_000_000, BandwidthUnit::Mbps))
-        } else if self.0 % 1_000 == 0 {
+        } else if self.0.is_multiple_of(1_000) {
             Some((self.0 / 1_000, BandwidthUnit::Kbps))
         } else {
             None

@@ -47,9 +47,9 @@ struct Number(BitsPerSecond);
 impl std::fmt::Display for Number {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let bits = self.0.get();
-        if bits % 1_000_000 == 0 {
+        if bits.is_multiple_of(1_000_000) {
             write!(f, "{}M", bits / 1_000_000)
-        } else if bits % 1_000 == 0 {
+        } else if bits.is_multiple_of(1_000) {
             write!(f, "{}k", bits / 1_000)
         } else {
             write!(f, "{bits}")

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::Shared;
 use super::peers::Peer;
-use crate::access::{Answer, Attempt, Evidence, Noted};
+use crate::access::{Answer, Attempt, Evidence, Login, Noted};
 use crate::base::secret::Secret;
 use crate::domain::entitlement::Entitlement;
 use crate::domain::refusal::Refusal;
@@ -16,7 +16,6 @@ use crate::radius::{
     Buffer, Code, EncodeError, Extras, Kind, Packet, PasswordBuffer, Proof, Reply, Salt, SharedSecret,
     Verdict,
 };
-use crate::store::snapshot::Login;
 
 /// What the worker does with an Access-Request.
 pub(super) enum Outcome<'b> {

@@ -24,12 +24,11 @@ use arc_swap::ArcSwap;
 use metrics::{Counter, counter};
 use tokio::sync::mpsc;
 
-use crate::access::{Access, Recorded, Report, Restart, Then};
+use crate::access::{Access, RecordError, Recorded, Report, Restart, Then};
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::base::secret::Secret;
 use crate::radius::exchange::PortKind;
-use crate::store::contract::CommitError;
 use inbox::Inbox;
 
 /// What the door needs from others.
@@ -257,7 +256,7 @@ async fn learn_and_record(shared: &Arc<Shared>, report: &Report, done: Then) {
     let mut done = Some(done);
     for _ in 0..LEARN_TRIES {
         if let Err(error) = shared.access.learn(report).await {
-            return finish(done, Err(CommitError::Unavailable(error.to_string())));
+            return finish(done, Err(RecordError::Unavailable(error.to_string())));
         }
         let now = shared.clock.now();
         let then = || done.take().unwrap_or_else(|| Box::new(|_| ()));
@@ -267,10 +266,10 @@ async fn learn_and_record(shared: &Arc<Shared>, report: &Report, done: Then) {
             Err(error) => return finish(done, Err(error)),
         }
     }
-    finish(done, Err(CommitError::Full("too many sessions are being looked up")));
+    finish(done, Err(RecordError::Full("too many sessions are being looked up")));
 }
 
-fn finish(done: Option<Then>, outcome: Result<(), CommitError>) {
+fn finish(done: Option<Then>, outcome: Result<(), RecordError>) {
     if let Some(done) = done {
         done(outcome);
     }

@@ -9,11 +9,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::access::Access;
+use crate::access::{Access, NasEntry, NasView};
 use crate::domain::nas::MessageAuthenticatorPolicy;
 use crate::radius::SharedSecret;
 use crate::radius::exchange::{MessageAuthenticatorRule, NasFacts};
-use crate::store::snapshot::{NasEntry, NasView};
 
 /// A NAS with its secrets ready for use.
 #[derive(Debug)]
