@@ -13,7 +13,7 @@
 //! | words | [`domain`] | the trade's nouns and rules, without I/O |
 //! | engines | [`radius`] | the RADIUS protocol, without I/O |
 //! | ports | [`store`], [`nas`] | what outlives the process; what differs by maker of NAS |
-//! | use cases | [`access`], [`people`], [`catalogue`], [`enforce`] | who gets on; who works here; what is sold; making the network agree |
+//! | use cases | [`access`], [`people`], [`catalogue`] | who gets on; who works here; what is sold |
 //! | doors | [`serve`] | RADIUS, HTTP API, control socket |
 //! | wiring | [`config`], [`daemon`], [`cli`] | one file in, one process out |
 
@@ -24,7 +24,6 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod domain;
-pub mod enforce;
 pub mod nas;
 pub mod people;
 pub mod radius;
