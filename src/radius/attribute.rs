@@ -8,7 +8,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::packet::{Authenticator, Packet};
+use super::packet::Packet;
 
 /// An attribute's Type field (RFC 2865 section 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -241,14 +241,6 @@ impl Packet<'_> {
     #[must_use]
     pub fn octets64(&self, low: Kind, gigawords: Kind) -> Option<u64> {
         octets64(self.u32(low), self.u32(gigawords))
-    }
-
-    /// The challenge that a CHAP peer answered (RFC 2865 section 5.3): CHAP-Challenge, or the
-    /// Request Authenticator where that is absent.
-    #[must_use]
-    pub fn chap_challenge(&self) -> &[u8] {
-        let authenticator: &Authenticator = self.authenticator();
-        self.first(Kind::CHAP_CHALLENGE).map_or(authenticator, |attribute| attribute.value)
     }
 }
 

@@ -472,6 +472,18 @@ mod tests {
     }
 
     #[test]
+    fn rfc2868_s3_5_a_tunnel_password_has_tag_salt_and_ciphertext_of_the_requests_authenticator() {
+        let (octets, mut buffer) = (request(1, &[]), [0; MAX_LENGTH]);
+        let packet = Packet::decode(&octets).unwrap();
+        let mut reply = Reply::start(&mut buffer, &packet, Code::AccessAccept).unwrap();
+        let salt = Salt::from_random([0xff, 0xfe]);
+        reply.tunnel_password(3, b"tunnel pass", salt, &secret()).unwrap();
+        let reply = Packet::decode(reply.finish(&secret())).unwrap();
+        let value = reply.first(Kind::TUNNEL_PASSWORD).unwrap().value;
+        assert_eq!(value, hex("03 fffed42a245e210703a90b210729154e2b72"));
+    }
+
+    #[test]
     fn a_value_too_long_for_an_attribute_is_refused_and_nothing_is_written() {
         let mut buffer = [0; MAX_LENGTH];
         let mut request = Request::accounting(&mut buffer, 1);

@@ -6,7 +6,7 @@
 //!
 //! The one rule: octets behind the Length field are padding and are never looked at.
 
-use super::attribute::{Attribute, Attributes, Kind, Vendor, VendorAttributes, VendorKind};
+use super::attribute::{Attribute, Attributes, Kind, VendorAttributes, VendorKind};
 
 /// The Request or Response Authenticator field.
 pub type Authenticator = [u8; AUTHENTICATOR_LENGTH];
@@ -161,12 +161,6 @@ impl<'a> Packet<'a> {
     /// The values of all sub-attributes of a vendor's type, in their order.
     pub fn all_vendor(&self, kind: VendorKind) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.vendor_attributes().filter(move |found| found.kind == kind).map(|found| found.value)
-    }
-
-    /// True where at least one sub-attribute of the vendor is present.
-    #[must_use]
-    pub fn mentions(&self, vendor: Vendor) -> bool {
-        self.vendor_attributes().any(|found| found.kind.vendor == vendor)
     }
 
     /// Which Message-Authenticator the packet carries; found while decoding.

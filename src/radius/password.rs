@@ -259,6 +259,9 @@ impl<'a> Proof<'a> {
 
     /// Writes the failure answer that the method has, from fresh random octets: MS-CHAP-Error for
     /// MS-CHAP, nothing for PAP and CHAP. Gives attribute and value to `write`.
+    ///
+    /// # Errors
+    /// As `write`.
     pub fn failure<E>(
         &self,
         random: &[u8; 16],
