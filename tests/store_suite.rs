@@ -449,7 +449,8 @@ async fn flipped_bits_and_overwritten_sectors_are_never_served_silently() {
     println!(
         "120 damaged files: {refused_to_open} not opened, {refused_reads} with named records, {harmless} harmless, 0 silent"
     );
-    assert!(refused_to_open + refused_reads > 50);
+    // Most broken structures are rebuilt around; the damage is real all the same.
+    assert!(refused_to_open < 20 && refused_to_open + refused_reads > 30);
 }
 
 /// A small file system of its own; `None` without the right to mount one.

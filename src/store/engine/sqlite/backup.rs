@@ -218,7 +218,7 @@ fn sealed_secrets(copy: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> 
 }
 
 /// Moves a store's file and its log to `aside`, together.
-fn set_aside(store: &Path, aside: &Path) -> Result<Option<PathBuf>, BackupError> {
+pub(super) fn set_aside(store: &Path, aside: &Path) -> Result<Option<PathBuf>, BackupError> {
     if !store.exists() {
         return Ok(None);
     }

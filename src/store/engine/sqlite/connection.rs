@@ -73,7 +73,17 @@ pub(crate) fn unreadable(error: &rusqlite::Error) -> ReadError {
 
 /// An engine's error while opening.
 pub(crate) fn opening(doing: &'static str) -> impl Fn(rusqlite::Error) -> OpenError {
-    move |error| OpenError::Engine { doing, why: error.to_string() }
+    move |error| {
+        if is_corrupt(&error) {
+            return OpenError::Damaged { what: format!("cannot {doing} it: {error}") };
+        }
+        OpenError::Engine { doing, why: error.to_string() }
+    }
+}
+
+/// Whether the engine found the file's structure broken.
+pub(crate) fn is_corrupt(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// 3.51.3: the first version without the write-ahead log's reset race.

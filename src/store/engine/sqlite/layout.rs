@@ -54,15 +54,20 @@ fn initialise(options: &Options, path: &Path) -> Result<String, OpenError> {
         .map_err(|error| OpenError::Engine { doing: "name", why: error.to_string() })?;
     let id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let transaction = connection.unchecked_transaction().map_err(&fault)?;
-    transaction.execute_batch(OWN_TABLES).map_err(&fault)?;
+    make_own_tables(&transaction).map_err(&fault)?;
     let set = "INSERT INTO store_meta (name, value) VALUES (?1, ?2)";
     transaction.execute(set, ["store_id", &id]).map_err(&fault)?;
     transaction.execute(set, ["key_id", options.seal_key.id()]).map_err(&fault)?;
-    transaction.pragma_update(None, "application_id", APPLICATION).map_err(&fault)?;
-    transaction.pragma_update(None, "user_version", FORMAT).map_err(&fault)?;
     transaction.commit().map_err(&fault)?;
     drop(connection);
     Ok(id)
+}
+
+/// Makes the store's own tables and sets what the file is recognised by.
+pub(super) fn make_own_tables(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(OWN_TABLES)?;
+    connection.pragma_update(None, "application_id", APPLICATION)?;
+    connection.pragma_update(None, "user_version", FORMAT)
 }
 
 /// Refuses what is not ours, newer, or sealed with another key.

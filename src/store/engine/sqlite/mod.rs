@@ -20,6 +20,7 @@ use super::DamageList;
 use crate::store::files::{self, Ballast, Hold};
 use crate::store::options::{OpenError, Options};
 use crate::store::record::Registration;
+use crate::store::report::Report;
 
 pub(crate) mod backup;
 pub(crate) mod check;
@@ -27,6 +28,7 @@ pub(crate) mod connection;
 pub(crate) mod layout;
 pub(crate) mod pool;
 pub(crate) mod read;
+pub(crate) mod rebuild;
 pub(crate) mod shape;
 pub(crate) mod table;
 pub(crate) mod tally;
@@ -97,28 +99,47 @@ fn ready(
         Err(error) => return Err(opening("open")(error)),
     };
     layout::recognise(&connection, options, path)?;
-    check_soundness(&connection, options, path, damage)?;
+    let connection = sound(connection, options, path, tables, damage)?;
     layout::bring_forward(&connection, options, tables)?;
     Ok(connection)
 }
 
-/// Looks at everything before anything is served: damaged records are named, and a file whose
-/// structure is damaged or which lost records is refused.
-fn check_soundness(
-    connection: &Connection,
+/// Looks at everything before anything is served: damaged records are named; a file whose
+/// structure is damaged is rebuilt from its sound records, or refused.
+fn sound(
+    connection: Connection,
     options: &Options,
     path: &Path,
+    tables: &[Table],
     damage: &DamageList,
-) -> Result<(), OpenError> {
+) -> Result<Connection, OpenError> {
     let fault = opening("check");
     if std::fs::metadata(path).is_ok_and(|file| file.len() > CHECKED_OCTETS) {
-        return Ok(());
+        return Ok(connection);
     }
-    let report = check::examine(connection, &options.seal_key).map_err(&fault)?;
+    let key = &options.seal_key;
+    // A broken page ends the walk over the records too: its words are then the findings.
+    let (report, findings) = match check::examine(&connection, key) {
+        Ok(report) => {
+            let findings = (!report.engine.is_empty()).then(|| report.findings());
+            (report, findings)
+        }
+        Err(error) if connection::is_corrupt(&error) => (Report::default(), Some(error.to_string())),
+        Err(error) => return Err(fault(error)),
+    };
+    if let Some(findings) = findings {
+        let connection = renew(connection, options, path, tables, &findings)?;
+        let report = check::examine(&connection, key).map_err(&fault)?;
+        return accept(&report, damage).map(|()| connection);
+    }
     for missing in report.missing.iter().filter(|missing| missing.written.is_none()) {
         // The rows are sound, only their count is not: it is taken from them.
-        tally::recount(connection, &options.seal_key, &missing.collection, missing.found).map_err(&fault)?;
+        tally::recount(&connection, key, &missing.collection, missing.found).map_err(&fault)?;
     }
+    accept(&report, damage).map(|()| connection)
+}
+
+fn accept(report: &Report, damage: &DamageList) -> Result<(), OpenError> {
     if !report.engine.is_empty() || report.missing.iter().any(|missing| missing.written.is_some()) {
         return Err(OpenError::Damaged { what: report.findings() });
     }
@@ -126,6 +147,38 @@ fn check_soundness(
         damage.add(&one.collection, &one.key, &one.why);
     }
     Ok(())
+}
+
+/// Replaces a damaged file by one with its sound records; the damaged one is kept aside.
+fn renew(
+    damaged: Connection,
+    options: &Options,
+    path: &Path,
+    tables: &[Table],
+    findings: &str,
+) -> Result<Connection, OpenError> {
+    let refused = |why: String| OpenError::Damaged { what: format!("{findings}; not rebuilt: {why}") };
+    let target = files::with_suffix(path, ".rebuilt");
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(files::with_suffix(&target, suffix));
+    }
+    let result = files::create_new(&target, b"")
+        .map_err(|error| error.to_string())
+        .and_then(|()| rebuild::rebuild(&damaged, &target, tables, &options.seal_key));
+    drop(damaged);
+    if let Err(why) = result {
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(files::with_suffix(&target, suffix));
+        }
+        return Err(refused(why));
+    }
+    let aside = options.dir.join(format!("damaged-{}", options.clock.now().as_millisecond()));
+    backup::set_aside(path, &aside).map_err(|error| refused(error.to_string()))?;
+    std::fs::rename(&target, path)
+        .and_then(|()| files::sync_dir(&options.dir))
+        .map_err(|error| refused(error.to_string()))?;
+    tracing::error!(findings, "the store's file was damaged and has been rebuilt from its sound records");
+    connection::writing(path).map_err(opening("open"))
 }
 
 fn reader(

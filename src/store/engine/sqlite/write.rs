@@ -61,7 +61,9 @@ impl SqliteWriter {
         let connection = connection::writing(&self.path).map_err(|e| fault(&e))?;
         // What a failed sync left in the log must not lie under what is acknowledged later: the
         // log is emptied into the file, which is synced, before it is used again.
-        checkpoint(&connection, "TRUNCATE").map_err(|e| fault(&e))?;
+        if !checkpoint(&connection, "TRUNCATE").map_err(|e| fault(&e))? {
+            return Err(EngineFault::Io("a reader keeps the log from being emptied".to_owned()));
+        }
         let check: String =
             connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|e| fault(&e))?;
         if check != "ok" {
@@ -110,9 +112,8 @@ impl Engine for SqliteWriter {
             .and_then(|()| work(&mut Batch { connection, core: &mut self.core }))
             .and_then(|value| self.core.tally.write(connection, &self.core.seal_key).map(|()| value))
             .map_err(|found| (false, found))
-            .and_then(|value| match run(connection, "COMMIT") {
-                Ok(()) => Ok(value),
-                Err(error) => Err((!connection.is_autocommit() || !is_full(&error), fault(&error))),
+            .and_then(|value| {
+                run(connection, "COMMIT").map(|()| value).map_err(|error| (true, fault(&error)))
             });
         match result {
             Ok(value) => Ok(value),
@@ -170,7 +171,6 @@ impl Engine for SqliteWriter {
 impl SqliteWriter {
     /// Brings the engine back after a failed batch, and says what is known of the batch.
     fn fail(&mut self, committing: bool, found: EngineFault) -> BatchFault {
-        let found = self.classify(found);
         let rolled_back = self.connection.as_ref().is_some_and(|connection| {
             if !connection.is_autocommit() {
                 let _ = connection.execute_batch("ROLLBACK");
@@ -178,19 +178,22 @@ impl SqliteWriter {
             connection.is_autocommit()
         });
         match found {
-            // The engine undoes a transaction for which there is no room: it can go on at once.
+            // No room to write the log's last frame: it is not there, the engine has undone the
+            // rest and can go on at once.
             EngineFault::Full if rolled_back => BatchFault::NotApplied(EngineFault::Full),
-            EngineFault::Full | EngineFault::Io(_) => {
+            EngineFault::Full | EngineFault::Io(_) if !committing => {
                 self.connection = None;
-                match found {
-                    EngineFault::Io(why) if committing => BatchFault::Unknown(why),
-                    EngineFault::Full if committing => {
-                        BatchFault::Unknown("no room on the disk while committing".to_owned())
-                    }
-                    EngineFault::Full | EngineFault::Io(_) => BatchFault::NotApplied(found),
-                }
+                BatchFault::NotApplied(self.classify(found))
             }
+            // A sync that failed may or may not have written: only asking again will tell.
+            EngineFault::Full => self.forsake("no room on the disk while committing".to_owned()),
+            EngineFault::Io(why) => self.forsake(why),
         }
+    }
+
+    fn forsake(&mut self, why: String) -> BatchFault {
+        self.connection = None;
+        BatchFault::Unknown(why)
     }
 }
 
@@ -385,13 +388,9 @@ fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(|_| ())
 }
 
-fn is_full(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
-}
-
-/// Moves the log into the file.
-pub(crate) fn checkpoint(connection: &Connection, how: &str) -> rusqlite::Result<()> {
-    connection.query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |_| Ok(()))
+/// Moves the log into the file; false when a reader kept some of it from being moved.
+pub(crate) fn checkpoint(connection: &Connection, how: &str) -> rusqlite::Result<bool> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |row| Ok(row.get::<_, i32>(0)? == 0))
 }
 
 const UNIT_SEEN: &str = "SELECT 1 FROM store_units WHERE id = ?1";
