@@ -10,7 +10,7 @@ use super::listing::{Listed, Steps, Walk, Window};
 use super::services::{self, ServiceView, Services};
 use super::standing::{self, CustomerStatus};
 use crate::domain::provisioning::{ProvisioningTask, TaskState};
-use crate::domain::subscriber::Subscriber;
+use crate::domain::subscriber::{Standing, Subscriber};
 use crate::store::Store;
 use crate::store::contract::Record;
 use crate::store::tables;
@@ -137,6 +137,15 @@ impl Directory {
             views.push(self.services.view_for(record, subscriber.standing, now).await?);
         }
         Ok(views)
+    }
+}
+
+impl CustomerView {
+    /// How the same customer stands once the account's standing is this.
+    #[must_use]
+    pub fn status_of(&self, standing: Standing) -> CustomerStatus {
+        let standings: Vec<_> = self.services.iter().map(|view| view.standing.status).collect();
+        standing::of_customer(standing, &standings)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Plans from JSON and to JSON: the border where GB, Mbit/s and decimal prices become octets,
-//! bits a second and minor units, and back, exactly.
+//! Plans from JSON: the border where GB, Mbit/s and decimal prices become octets, bits a second
+//! and minor units, and back, exactly.
 //!
 //! The one rule: what does not fit exactly is refused with the field's name; nothing is rounded.
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::fault::Fault;
 use super::form::{Form, Said, exact_number};
-use super::plans::{Kept, PlanWish};
+use super::plans::PlanWish;
 use crate::domain::entitlement::MAX_SESSION_SECS;
 use crate::domain::money::{Currency, Money};
 use crate::domain::plan::{MAX_DEVICE_LIMIT, Plan, PlanTerms, ServiceType, Validity, ValidityUnit};
@@ -63,64 +63,6 @@ fn terms(form: &mut Form, held: Option<&PlanTerms>, currency: Currency) -> Optio
         min_contract_months,
         max_contract_months,
     })
-}
-
-/// The plan as the API shows it.
-#[must_use]
-pub fn show(kept: &Kept<Plan>) -> Value {
-    let plan = &kept.body;
-    let mut out = show_terms(&plan.terms);
-    let more = json!({
-        "id": plan.id,
-        "plan_code": plan.code,
-        "is_active": plan.is_active,
-        "is_public": plan.is_public,
-        "created_at": plan.created_at,
-        "updated_at": plan.updated_at,
-        "record_version": kept.version,
-    });
-    if let Value::Object(more) = more {
-        out.extend(more);
-    }
-    Value::Object(out)
-}
-
-/// Terms as the API shows them, in a plan and in a service.
-#[must_use]
-pub fn show_terms(terms: &PlanTerms) -> Map<String, Value> {
-    let (down, up) = (terms.rates.down.0, terms.rates.up.0);
-    let unit = unit_for(terms.rates);
-    let shown = json!({
-        "version": terms.version,
-        "name": terms.name,
-        "description": terms.description,
-        "service_type": terms.service_type,
-        "currency": terms.monthly_price.currency,
-        "monthly_price": terms.monthly_price.decimal(),
-        "setup_fee": terms.setup_fee.decimal(),
-        "cancellation_fee": terms.cancellation_fee.decimal(),
-        "download_speed": in_unit(down, unit),
-        "upload_speed": in_unit(up, unit),
-        "bandwidth_unit": unit.name(),
-        "download_bps": down,
-        "upload_bps": up,
-        "data_allowance": terms.data_allowance.map(|octets| scaled(octets, OCTETS_PER_GB)),
-        "data_allowance_octets": terms.data_allowance,
-        "validity": terms.validity,
-        "validity_days": terms.validity.filter(|v| v.unit == ValidityUnit::Days).map(|v| v.count),
-        "validity_hours": terms.validity.filter(|v| v.unit == ValidityUnit::Hours).map(|v| v.count),
-        "device_limit": terms.device_limit,
-        "session_timeout_seconds": terms.session_limit_secs,
-        "idle_timeout_seconds": terms.idle_limit_secs,
-        "features": terms.features,
-        "requires_approval": terms.requires_approval,
-        "min_contract_months": terms.min_contract_months,
-        "max_contract_months": terms.max_contract_months,
-    });
-    match shown {
-        Value::Object(map) => map,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
-    }
 }
 
 fn currency_must_be(form: &mut Form, currency: Currency) {
@@ -242,19 +184,17 @@ fn gigabytes(text: &str) -> Result<u64, &'static str> {
 }
 
 /// The largest unit in which both speeds are whole; else kbit/s, which takes three decimals.
-fn unit_for(rates: Rates) -> BandwidthUnit {
+#[must_use]
+pub fn unit_for(rates: Rates) -> BandwidthUnit {
     let whole = |unit: &BandwidthUnit| {
         rates.down.0.get().is_multiple_of(unit.bits()) && rates.up.0.get().is_multiple_of(unit.bits())
     };
     [BandwidthUnit::Gbps, BandwidthUnit::Mbps].into_iter().find(whole).unwrap_or(BandwidthUnit::Kbps)
 }
 
-fn in_unit(rate: BitsPerSecond, unit: BandwidthUnit) -> Value {
-    scaled(rate.get(), unit.bits())
-}
-
 /// `number / scale` as a JSON number with no digit lost; `scale` is a power of ten.
-fn scaled(number: u64, scale: u64) -> Value {
+#[must_use]
+pub fn scaled(number: u64, scale: u64) -> Value {
     let (whole, rest) = (number / scale, number % scale);
     if rest == 0 {
         return json!(whole);
@@ -280,7 +220,7 @@ const VALIDITIES: [(&str, ValidityUnit, u32); 4] = [
 /// A century of months: beyond it a contract's end is a typing error.
 const MOST_MONTHS: u32 = 1_200;
 /// A disk gigabyte, as networks count: 10^9 octets.
-const OCTETS_PER_GB: u64 = 1_000_000_000;
+pub const OCTETS_PER_GB: u64 = 1_000_000_000;
 /// What the store's 63-bit counters can be compared with.
 const MOST_OCTETS: u64 = i64::MAX.unsigned_abs();
 /// Longest description: a screen of text.

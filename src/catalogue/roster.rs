@@ -36,10 +36,10 @@ pub struct Person {
     pub phone: Option<Phone>,
     /// Where bills go.
     pub billing_address: Address,
-    /// What kind of customer.
-    pub category: Category,
-    /// Standing of the account.
-    pub standing: Standing,
+    /// What kind of customer, where the line says so.
+    pub category: Option<Category>,
+    /// Standing of the account, where the line says so.
+    pub standing: Option<Standing>,
 }
 
 /// The service of a line's customer.
@@ -167,14 +167,11 @@ impl Cells<'_> {
                 zip: self.part("zip")?,
                 country: self.part("country")?,
             },
-            category: self
-                .parsed("category", |text| {
-                    super::plan_form::named(text).ok_or("must be residential, business, government or ngo")
-                })?
-                .unwrap_or_default(),
+            category: self.parsed("category", |text| {
+                super::plan_form::named(text).ok_or("must be residential, business, government or ngo")
+            })?,
             standing: self
-                .parsed("standing", |text| super::plan_form::named(text).ok_or("must be open or closed"))?
-                .unwrap_or_default(),
+                .parsed("standing", |text| super::plan_form::named(text).ok_or("must be open or closed"))?,
         })
     }
 

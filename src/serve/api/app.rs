@@ -11,8 +11,10 @@ use jiff::tz::TimeZone;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::base::health::Health;
+use crate::catalogue::Catalogue;
 use crate::domain::money::Currency;
 use crate::people::People;
+use crate::people::subscribers::Subscribers;
 use crate::store::Store;
 use crate::store::vault::Vault;
 
@@ -28,6 +30,10 @@ pub struct Parts {
     pub vault: Vault,
     /// Staff, their visits and the first admin.
     pub people: People,
+    /// What is sold and on what it runs.
+    pub catalogue: Catalogue,
+    /// Customers' records.
+    pub subscribers: Subscribers,
     /// The time.
     pub clock: Clock,
     /// Randomness.

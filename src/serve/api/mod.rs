@@ -11,6 +11,7 @@
 //! | [`form`] | JSON bodies, read field by field with all faults at once |
 //! | [`shape`] | answers: objects, lists, errors |
 //! | [`error`] | the closed table of codes |
+//! | [`edit`] | expected versions and faults, for the resources of the catalogue |
 //! | [`commit`] | change and kept answer as one commit |
 //! | [`openapi`] | the description, made from the table |
 //!
@@ -59,6 +60,7 @@ pub mod auth_events;
 pub mod call;
 pub mod commit;
 pub mod customers;
+pub mod edit;
 pub mod error;
 pub mod form;
 pub mod nas;
@@ -84,7 +86,15 @@ pub use shape::{Answer, Window};
 /// Every route of the API, but the two that describe it.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let resources: [fn() -> Vec<Route>; 0] = [];
+    let resources: [fn() -> Vec<Route>; 7] = [
+        auth_events::routes,
+        customers::routes,
+        nas::routes,
+        plans::routes,
+        provisioning::routes,
+        services::routes,
+        sessions::routes,
+    ];
     resources.into_iter().flat_map(|resource| resource()).collect()
 }
 

@@ -1,1 +1,137 @@
-//! (room under construction)
+//! Network sessions over HTTP, open and ended.
+//!
+//! It only reads. The one rule: octets are whole numbers with the subscriber's directions in
+//! their names.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::app::App;
+use super::call::Call;
+use super::edit::{self, part, reference};
+use super::error::ApiError;
+use super::route::{Access, Route};
+use super::shape::Answer;
+use crate::catalogue::logbook::{SessionFilter, SessionView as Kept};
+use crate::domain::role::Permission;
+use crate::domain::session::{CloseReason, OpenedBy};
+
+/// The routes of sessions.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    let reading = Access::Staff(Permission::SessionsRead);
+    vec![
+        Route::get("/api/v1/sessions", reading, "List sessions, newest first", list)
+            .query(&["open", "customer_id", "service_id", "nas_id", "username"])
+            .lists::<SessionView>(),
+        Route::get("/api/v1/sessions/{id}", reading, "Read a session", get).answers::<SessionView>(200),
+    ]
+}
+
+/// A session as the API shows it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SessionView {
+    /// Identity.
+    pub id: String,
+    /// Whether it is open.
+    pub open: bool,
+    /// The NAS that reports it.
+    pub nas_id: String,
+    /// The NAS's own id for it.
+    pub acct_session_id: String,
+    /// Which service, when the login is known.
+    pub service_id: Option<String>,
+    /// Whose.
+    pub customer_id: Option<String>,
+    /// The login as reported.
+    pub username: String,
+    /// Calling-Station-Id, usually the device's MAC.
+    pub calling_station: Option<String>,
+    /// Called-Station-Id.
+    pub called_station: Option<String>,
+    /// The NAS's port.
+    pub nas_port: Option<String>,
+    /// Framed-IP-Address.
+    pub ipv4: Option<String>,
+    /// Framed-IPv6-Prefix.
+    pub ipv6_prefix: Option<String>,
+    /// Delegated-IPv6-Prefix.
+    pub delegated_prefix: Option<String>,
+    /// When it began.
+    pub opened_at: String,
+    /// Whether its Start was heard.
+    #[schema(value_type = String)]
+    pub opened_by: OpenedBy,
+    /// When it ended.
+    pub closed_at: Option<String>,
+    /// Why it ended.
+    #[schema(value_type = Option<Object>)]
+    pub closed_why: Option<CloseReason>,
+    /// Octets toward the subscriber.
+    pub download_octets: u64,
+    /// Octets from the subscriber.
+    pub upload_octets: u64,
+    /// Both together.
+    pub total_octets: u64,
+    /// Packets toward the subscriber.
+    pub download_packets: u64,
+    /// Packets from the subscriber.
+    pub upload_packets: u64,
+    /// How long it lasts or lasted, as reported.
+    pub duration_seconds: u64,
+    /// When the NAS last reported it.
+    pub last_heard_at: Option<String>,
+}
+
+impl SessionView {
+    fn of(kept: &Kept) -> Self {
+        let (session, used) = (&kept.session, kept.counters);
+        let heard = i64::try_from(used.heard_millis).ok().filter(|millis| *millis > 0);
+        Self {
+            id: session.id.to_string(),
+            open: session.closed_at.is_none(),
+            nas_id: session.nas_id.to_string(),
+            acct_session_id: session.acct_session_id.clone(),
+            service_id: session.service_id.map(|id| id.to_string()),
+            customer_id: session.subscriber_id.map(|id| id.to_string()),
+            username: session.username.clone(),
+            calling_station: session.calling_station.clone(),
+            called_station: session.called_station.clone(),
+            nas_port: session.nas_port.clone(),
+            ipv4: session.ipv4.map(|address| address.to_string()),
+            ipv6_prefix: session.ipv6_prefix.clone(),
+            delegated_prefix: session.delegated_prefix.clone(),
+            opened_at: session.opened_at.to_string(),
+            opened_by: session.opened_by,
+            closed_at: session.closed_at.map(|at| at.to_string()),
+            closed_why: session.closed_why.clone(),
+            download_octets: used.down_octets,
+            upload_octets: used.up_octets,
+            total_octets: used.down_octets.saturating_add(used.up_octets),
+            download_packets: used.down_packets,
+            upload_packets: used.up_packets,
+            duration_seconds: used.seconds,
+            last_heard_at: heard
+                .and_then(|millis| Timestamp::from_millisecond(millis).ok())
+                .map(|at| at.to_string()),
+        }
+    }
+}
+
+async fn list(app: App, call: Call) -> Result<Answer, ApiError> {
+    let window = call.window()?;
+    let filter = SessionFilter {
+        open: call.query_as("open")?,
+        customer: call.query("customer_id"),
+        service: call.query("service_id"),
+        nas: call.query_as("nas_id")?,
+        username: call.query("username"),
+    };
+    let listed = app.catalogue.logbook.sessions(&filter, part(window)).await?;
+    Ok(edit::list(listed, window, |kept| SessionView::of(&kept)))
+}
+
+async fn get(app: App, call: Call) -> Result<Answer, ApiError> {
+    Ok(Answer::ok(&SessionView::of(&app.catalogue.logbook.session(reference(&call)).await?)))
+}
