@@ -3,9 +3,78 @@
 //! Not for the network's logins (that is `access`) and not for what is sold (`catalogue`). The one
 //! rule: a credential is checked against what the store says now, so that a revocation counts at
 //! once.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | [`login`] | e-mail and password to a visit, uniformly refused |
+//! | [`visits`] | visits once begun: who is it, refresh, logout |
+//! | [`subscribers`] | the ISP's customers as people |
+//! | [`staff`] | accounts: create, change, deactivate |
+//! | [`first_admin`] | how the first account comes to be, once |
+//! | [`audit`] | who changed what |
+//! | [`password`] | argon2id in a bounded pool, and which passwords are refused |
+//! | [`throttle`] | how often a login may be tried |
+//! | [`token`], [`device`] | signed proofs: of a visit, of a known device |
 
+use std::sync::{Arc, Mutex};
+
+use hmac::{Hmac, KeyInit};
+use sha2::Sha256;
+
+use crate::base::entropy::Entropy;
+use crate::store::Store;
+use crate::store::vault::Vault;
+
+pub mod audit;
+pub mod device;
+mod fault;
+pub mod first_admin;
+mod listing;
+pub mod login;
+pub mod password;
+pub mod staff;
 pub mod subscribers;
+pub mod throttle;
 pub mod token;
 pub mod visits;
 
-pub use visits::{IdentifyError, People, Visitor};
+pub use fault::PeopleError;
+pub use listing::Listed;
+pub use visits::{IdentifyError, Visitor};
+
+/// The use cases of this room; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct People {
+    store: Store,
+    entropy: Entropy,
+    tokens: token::Tokens,
+    refresh: visits::RefreshTokens,
+    devices: device::Devices,
+    passwords: password::Passwords,
+    throttle: Arc<Mutex<throttle::Throttle>>,
+}
+
+impl People {
+    /// The people of this store.
+    #[must_use]
+    pub fn new(store: Store, vault: &Vault, entropy: Entropy, passwords: password::Passwords) -> Self {
+        Self {
+            store,
+            entropy,
+            tokens: token::Tokens::new(&vault.derive("access-token")),
+            refresh: visits::RefreshTokens::new(&vault.derive("refresh-token")),
+            devices: device::Devices::new(&vault.derive("known-device")),
+            passwords,
+            throttle: Arc::new(Mutex::new(throttle::Throttle::new())),
+        }
+    }
+}
+
+/// HMAC-SHA256 under this key; shorter keys are padded with zeros (RFC 2104 section 2).
+fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
+    let mut block = zeroize::Zeroizing::new([0u8; 64]);
+    for (target, source) in block.iter_mut().zip(key) {
+        *target = *source;
+    }
+    Hmac::new(&(*block).into())
+}

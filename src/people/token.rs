@@ -146,3 +146,90 @@ const AUDIENCE: &str = "dotmac-edge/api";
 const LEEWAY_SECS: i64 = 30;
 /// Ours are about 400 characters.
 const MAX_TOKEN: usize = 2_048;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const KEY: [u8; 32] = [7; 32];
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    fn claims() -> Value {
+        json!({
+            "iss": ISSUER, "aud": AUDIENCE, "sub": Uuid::from_u128(1), "sid": Uuid::from_u128(2),
+            "jti": "a", "iat": at(0).as_second(), "iat_ms": 0, "nbf": at(0).as_second(),
+            "exp": at(600).as_second(),
+        })
+    }
+
+    fn signed(algorithm: Algorithm, claims: &Value, key: &[u8]) -> String {
+        jsonwebtoken::encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(key)).unwrap()
+    }
+
+    fn with(name: &str, value: Value) -> Value {
+        let mut claims = claims();
+        claims[name] = value;
+        claims
+    }
+
+    #[test]
+    fn a_token_counts_from_its_making_to_its_end() {
+        let tokens = Tokens::new(&KEY);
+        let (staff, visit) = (StaffId(Uuid::from_u128(1)), VisitId(Uuid::from_u128(2)));
+        let made = tokens.make(staff, visit, "a".into(), at(0)).unwrap();
+        assert_eq!(made.expires_at, at(600));
+        let read = tokens.read(&made.text, at(1)).unwrap();
+        assert_eq!((read.sub, read.sid, read.issued_at()), (staff, visit, at(0)));
+        assert!(tokens.read(&made.text, at(600 + 29)).is_ok());
+        assert!(tokens.read(&made.text, at(600 + 30)).is_err());
+        assert!(tokens.read(&made.text, at(-30)).is_ok());
+        assert!(tokens.read(&made.text, at(-31)).is_err());
+    }
+
+    #[test]
+    fn only_our_algorithm_and_key_count() {
+        let tokens = Tokens::new(&KEY);
+        assert!(tokens.read(&signed(Algorithm::HS256, &claims(), &KEY), at(1)).is_ok());
+        assert!(tokens.read(&signed(Algorithm::HS256, &claims(), &[8; 32]), at(1)).is_err());
+        for other in [Algorithm::HS384, Algorithm::HS512] {
+            assert!(tokens.read(&signed(other, &claims(), &KEY), at(1)).is_err());
+        }
+        let token = signed(Algorithm::HS256, &claims(), &KEY);
+        let body = token.split('.').nth(1).unwrap();
+        // {"alg":"none","typ":"JWT"} and {"alg":"None"}
+        for header in ["eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0", "eyJhbGciOiJOb25lIn0"] {
+            assert!(tokens.read(&format!("{header}.{body}."), at(1)).is_err());
+        }
+        for broken in ["", ".", "..", "a.b.c", &token[..token.len() - 2], &"a".repeat(3_000)] {
+            assert!(tokens.read(broken, at(1)).is_err());
+        }
+    }
+
+    #[test]
+    fn another_issuer_or_audience_does_not_count() {
+        let tokens = Tokens::new(&KEY);
+        for (name, value) in [("iss", json!("other")), ("aud", json!("other")), ("aud", json!(["other"]))] {
+            assert!(tokens.read(&signed(Algorithm::HS256, &with(name, value), &KEY), at(1)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_claim_that_is_missing_or_of_another_type_does_not_count() {
+        let tokens = Tokens::new(&KEY);
+        for name in ["iss", "aud", "sub", "sid", "jti", "iat", "iat_ms", "nbf", "exp"] {
+            let mut missing = claims();
+            missing.as_object_mut().unwrap().remove(name);
+            assert!(tokens.read(&signed(Algorithm::HS256, &missing, &KEY), at(1)).is_err(), "{name}");
+            for value in [json!("x"), json!(null), json!({})].into_iter().filter(|_| name != "jti") {
+                let token = signed(Algorithm::HS256, &with(name, value.clone()), &KEY);
+                assert!(tokens.read(&token, at(1)).is_err(), "{name} {value}");
+            }
+        }
+    }
+}

@@ -18,7 +18,7 @@ use super::error::{ApiError, Code};
 use super::shape::Answer;
 use crate::base::secret::Secret;
 use crate::store::SealedSecret;
-use crate::store::contract::{CommitError, Committed, Unit};
+use crate::store::contract::{CommitError, Unit};
 use crate::store::draft::Draft;
 use crate::store::tables::{KeptAnswer, KeptAnswers};
 
@@ -39,71 +39,71 @@ pub async fn commit_answering<T, E, F>(
 ) -> Result<Answer, ApiError>
 where
     F: Future<Output = Result<Draft<T>, E>>,
-    ApiError: From<E>,
+    E: Into<ApiError>,
 {
-    let key = IdempotencyKey::of(call)?;
-    for _ in 1..MAX_DRAFTS {
-        match attempt(app, call, key.as_ref(), &draft, &render).await {
-            Err(Failure::Contended(_)) => {}
-            Err(Failure::Final(error)) => return Err(error),
-            Ok(answer) => return Ok(answer),
-        }
-    }
-    match attempt(app, call, key.as_ref(), &draft, &render).await {
-        Err(Failure::Contended(error)) => Err(error.into()),
-        Err(Failure::Final(error)) => Err(error),
-        Ok(answer) => Ok(answer),
-    }
+    let Some(key) = IdempotencyKey::of(call)? else {
+        return commit(app, call, draft).await.map(|value| render(&value));
+    };
+    commit(app, call, || keep_answer(app, call, &key, &draft, &render)).await
 }
 
-enum Failure {
-    /// Somebody else was faster: decide again.
-    Contended(CommitError),
-    Final(ApiError),
-}
-
-async fn attempt<T, E, F>(
-    app: &App,
-    call: &Call,
-    key: Option<&IdempotencyKey>,
-    draft: &impl Fn() -> F,
-    render: &impl Fn(&T) -> Answer,
-) -> Result<Answer, Failure>
+/// Decides and commits; nothing is kept for a repeat. For what is safe to repeat, as a login.
+///
+/// # Errors
+/// As [`commit_answering`].
+pub async fn commit<T, E, F>(app: &App, call: &Call, draft: impl Fn() -> F) -> Result<T, ApiError>
 where
     F: Future<Output = Result<Draft<T>, E>>,
-    ApiError: From<E>,
+    E: Into<ApiError>,
 {
-    if let Some(key) = key
-        && let Some(kept) = key.kept_answer(app).await.map_err(Failure::Final)?
-    {
-        return Ok(kept);
+    let mut drafts = 0;
+    loop {
+        drafts += 1;
+        let Draft { unit, value } = draft().await.map_err(Into::into)?;
+        match submit(app, call, unit).await {
+            Ok(()) => return Ok(value),
+            Err(CommitError::Conflict { .. }) if drafts < MAX_DRAFTS => {}
+            Err(error) => return Err(error.into()),
+        }
     }
-    let Draft { mut unit, value } = draft().await.map_err(|error| Failure::Final(error.into()))?;
+}
+
+/// The kept answer with nothing to commit, or a draft that keeps the answer with its change.
+async fn keep_answer<T, E, F>(
+    app: &App,
+    call: &Call,
+    key: &IdempotencyKey,
+    draft: &impl Fn() -> F,
+    render: &impl Fn(&T) -> Answer,
+) -> Result<Draft<Answer>, ApiError>
+where
+    F: Future<Output = Result<Draft<T>, E>>,
+    E: Into<ApiError>,
+{
+    if let Some(kept) = key.kept_answer(app).await? {
+        return Ok(Draft::new(Unit::natural(), kept));
+    }
+    let Draft { unit, value } = draft().await.map_err(Into::into)?;
     let answer = render(&value);
-    if let Some(key) = key {
-        unit = key.keep(app, call, unit, &answer).map_err(Failure::Final)?;
-    }
-    match submit(app, call, unit).await {
-        Ok(_) => Ok(answer),
-        Err(error @ CommitError::Conflict { .. }) => Err(Failure::Contended(error)),
-        Err(error) => Err(Failure::Final(error.into())),
-    }
+    Ok(Draft::new(key.keep(app, call, unit, &answer)?, answer))
 }
 
 /// Commits a unit; when its answer is lost, submits the same one again to find out.
-async fn submit(app: &App, call: &Call, mut unit: Unit) -> Result<Committed, CommitError> {
+async fn submit(app: &App, call: &Call, mut unit: Unit) -> Result<(), CommitError> {
+    if unit.ops.is_empty() && unit.events.is_empty() {
+        return Ok(());
+    }
     if unit.id.is_none() {
-        unit.id = Some(
-            app.entropy.uuid_v7(call.now).map_err(|_| CommitError::Unavailable("no randomness".into()))?,
-        );
+        let id = app.entropy.uuid_v7(call.now);
+        unit.id = Some(id.map_err(|error| CommitError::Unavailable(error.to_string()))?);
     }
     for _ in 1..MAX_SUBMITS {
         match app.store.commit(unit.clone()).await {
             Err(CommitError::Unknown(_)) => {}
-            known => return known,
+            known => return known.map(|_| ()),
         }
     }
-    app.store.commit(unit).await
+    app.store.commit(unit).await.map(|_| ())
 }
 
 /// A client's name for one change.

@@ -51,7 +51,12 @@
 //! Resource files name `app.store`, never `crate::store`: reading is a use case's work
 //! (`tests/architecture.rs`).
 
+use std::sync::Arc;
+
 use axum::Router;
+
+use super::http::guard::{Guard, RenderFault, RequestId};
+use super::http::server::Settings;
 
 pub mod app;
 pub mod audit;
@@ -86,14 +91,18 @@ pub use shape::{Answer, Window};
 /// Every route of the API, but the two that describe it.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let resources: [fn() -> Vec<Route>; 7] = [
-        auth_events::routes,
+    let resources: [fn() -> Vec<Route>; 11] = [
+        auth::routes,
+        users::routes,
         customers::routes,
-        nas::routes,
         plans::routes,
-        provisioning::routes,
         services::routes,
+        provisioning::routes,
+        nas::routes,
         sessions::routes,
+        auth_events::routes,
+        audit::routes,
+        system::routes,
     ];
     resources.into_iter().flat_map(|resource| resource()).collect()
 }
@@ -107,11 +116,21 @@ pub fn router(app: &App, mut routes: Vec<Route>) -> Result<Router, RouteFault> {
     router::router(app, routes, ALIASES)
 }
 
+/// How a door serves such a router: the usual bounds, and faults worded as the API words them.
+/// `hosts` are the names it answers to; `None` answers to any.
+#[must_use]
+pub fn door(app: &App, hosts: Option<Vec<String>>) -> Settings {
+    let clock = app.clock.clone();
+    let render: RenderFault = Arc::new(move |fault, id: &RequestId| {
+        shape::render_error(&fault.into(), &id.0, clock.now(), shape::Look::Superset)
+    });
+    Settings::new(Guard { hosts, ..Guard::new(app.entropy.clone(), render) })
+}
+
 /// What frontends of the field ask for, and where that is with us. A row whose native path is not
 /// in the table yet is left out of the router.
 pub const ALIASES: &[Alias] = &[
     Alias { path: "/api/v1/auth/admin/login", native: "/api/v1/auth/login" },
-    Alias { path: "/api/v1/auth/customer/logout", native: "/api/v1/auth/logout" },
     Alias { path: "/api/v1/services/plans", native: "/api/v1/service-plans" },
     Alias { path: "/api/v1/services/instances", native: "/api/v1/services" },
     Alias { path: "/api/v1/services/instances/{id}", native: "/api/v1/services/{id}" },

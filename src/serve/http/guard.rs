@@ -25,10 +25,10 @@ use crate::base::entropy::Entropy;
 pub struct RequestId(pub Arc<str>);
 
 /// How a door words a [`Fault`].
-pub type RenderFault = fn(Fault, &RequestId) -> Response<Body>;
+pub type RenderFault = Arc<dyn Fn(Fault, &RequestId) -> Response<Body> + Send + Sync>;
 
 /// What a door wants of the guard around it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Guard {
     /// Host names served, lower case, without port; `None` serves any well-formed one.
     pub hosts: Option<Vec<String>>,
@@ -38,6 +38,12 @@ pub struct Guard {
     pub entropy: Entropy,
     /// Words faults.
     pub render: RenderFault,
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guard").field("hosts", &self.hosts).finish_non_exhaustive()
+    }
 }
 
 impl Guard {
@@ -155,7 +161,7 @@ mod tests {
     }
 
     fn guard() -> Guard {
-        Guard::new(Entropy::seeded(1), render)
+        Guard::new(Entropy::seeded(1), Arc::new(render))
     }
 
     fn router() -> Router {
