@@ -1,0 +1,109 @@
+//! The API as the daemon serves it, on a port of its own, over a real store in memory and with a
+//! clock that the test moves.
+
+#![allow(missing_docs, dead_code, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use dotmac_edge::base::clock::{Clock, ManualClock};
+use dotmac_edge::base::entropy::Entropy;
+use dotmac_edge::base::health::Health;
+use dotmac_edge::domain::money::Currency;
+use dotmac_edge::people::People;
+use dotmac_edge::people::password::{Cost, Passwords};
+use dotmac_edge::serve::api::{self, App, Parts, Route, Site};
+use dotmac_edge::serve::control::{self, Place};
+use dotmac_edge::serve::http::server::{self, Listener};
+use dotmac_edge::store::vault::Vault;
+use dotmac_edge::store::{Store, tables};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::http::Client;
+
+/// A running API.
+pub struct Edge {
+    pub app: App,
+    pub client: Client,
+    /// As the command line on the box.
+    pub console: Client,
+    pub hand: Arc<ManualClock>,
+    pub address: SocketAddr,
+    pub stop: CancellationToken,
+    _folder: tempfile::TempDir,
+}
+
+pub const PASSWORD: &str = "correct horse battery";
+
+impl Edge {
+    /// The API with its own routes.
+    pub async fn start() -> Self {
+        Self::with(Vec::new(), None).await
+    }
+
+    /// The API with more routes and perhaps a tenant.
+    pub async fn with(more: Vec<Route>, tenant: Option<&str>) -> Self {
+        let (clock, hand) = Clock::manual("2026-03-01T08:00:00Z".parse().unwrap());
+        let store = Store::memory(clock.clone(), &tables::all(), Arc::new(())).unwrap();
+        let (vault, entropy) = (Vault::with_key([7; 32]), Entropy::System);
+        let cost = Cost { memory_kib: 64, passes: 1, lanes: 1 };
+        let passwords = Passwords::start(cost, 2, entropy.clone()).unwrap();
+        let app = App::new(Parts {
+            people: People::new(store.clone(), &vault, entropy.clone(), passwords),
+            store,
+            vault,
+            clock,
+            entropy,
+            health: Health::new(),
+            site: Site {
+                name: "Lekki POP 1".into(),
+                tenant: tenant.map(str::to_owned),
+                currency: Currency::parse("NGN").unwrap(),
+                timezone: jiff::tz::TimeZone::get("Africa/Lagos").unwrap(),
+            },
+        });
+        Self::serve(app, more, hand).await
+    }
+
+    async fn serve(app: App, more: Vec<Route>, hand: Arc<ManualClock>) -> Self {
+        let mut routes = api::routes();
+        routes.extend(more);
+        let router = api::router(&app, routes).unwrap();
+        let stop = CancellationToken::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("control.sock");
+        let control = control::bind(&Place { path: socket.clone(), group: None }).unwrap();
+        for listener in [Listener::Tcp(listener), control] {
+            let settings = api::door(&app, None);
+            tokio::spawn(server::serve(listener, router.clone(), settings, stop.clone()));
+        }
+        let (client, console) = (Client::tcp(address), Client::unix(socket));
+        Self { app, client, console, hand, address, stop, _folder: folder }
+    }
+
+    /// An account made on the box, logged in: the login's answer and a client with its token.
+    pub async fn staff(&self, email: &str, role: &str) -> (Value, Client) {
+        let body = json!({ "email": email, "name": "Ada Obi", "role": role, "password": PASSWORD });
+        self.console.post("/api/v1/users", body).await.expect(201);
+        self.login(email).await
+    }
+
+    /// A login of an account that [`Edge::staff`] made.
+    pub async fn login(&self, email: &str) -> (Value, Client) {
+        let body = json!({ "email": email, "password": PASSWORD });
+        let answer = self.client.post("/api/v1/auth/login", body).await.expect(200);
+        let client = self.client.token(answer["access_token"].as_str().unwrap());
+        (answer, client)
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

@@ -1,0 +1,6 @@
+//! What several tests need.
+
+#![allow(missing_docs, unreachable_pub)]
+
+pub mod edge;
+pub mod http;
