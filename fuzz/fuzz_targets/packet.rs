@@ -23,7 +23,10 @@ fuzz_target!(|datagram: &[u8]| {
             let facts = NasFacts { secret, previous_secret: Some(previous), message_authenticator };
             if let Ok(admitted) = admit(datagram, port, &facts) {
                 assert_eq!(message_authenticator, MessageAuthenticatorRule::Allow);
-                assert_eq!((admitted.packet.code(), admitted.fit), (Code::AccessRequest, SecretFit::Unproven));
+                assert_eq!(
+                    (admitted.packet.code(), admitted.fit),
+                    (Code::AccessRequest, SecretFit::Unproven)
+                );
             }
         }
     }
