@@ -13,10 +13,13 @@ use dotmac_edge::base::clock::Clock;
 use dotmac_edge::base::entropy::Entropy;
 use dotmac_edge::base::secret::Secret;
 use dotmac_edge::store::contract::{
-    Collection, CollectionSpec, CommitError, IndexSpec, IndexValue, Page, Range, ReadError, SealKind, Unit,
+    Collection, CollectionSpec, CommitError, Expected, IndexSpec, IndexValue, Page, Range, ReadError,
+    SealKind, Unit,
 };
 use dotmac_edge::store::suite::{self, Coin, Coins, Thing, Things};
-use dotmac_edge::store::{BackupError, OpenError, Options, Registration, SealKey, Store, Vault};
+use dotmac_edge::store::{
+    BackupError, OpenError, Options, Registration, SealKey, Store, Sweep, SweepWhat, Vault,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -533,12 +536,188 @@ async fn a_running_store_goes_on_when_a_full_disk_has_room_again() {
     let unit = Unit::once(Uuid::from_u128(1)).create::<Things>(&"big".to_owned(), &big).unwrap();
     for _ in 0..20 {
         assert!(matches!(store.commit(unit.clone()).await, Err(CommitError::Full(_))));
-        assert_eq!(store.get::<Things>(&key(7)).await.unwrap().unwrap().body, thing(7));
+        assert_eq!(store.get::<Things>(&key(47)).await.unwrap().unwrap().body, thing(47));
     }
+    // Removing needs room too: the reserve is given up for it.
+    let what = SweepWhat::Records { collection: Things::SPEC, index: "rank", before: 8.into() };
+    let swept = store.sweep(Sweep { what, budget: 40 }).await.unwrap();
+    assert_eq!((swept.removed, dir.path().join("store/ballast").exists()), (40, false));
     drop(writing);
     std::fs::remove_file(&filler).unwrap();
     assert!(!store.commit(unit.clone()).await.unwrap().repeated);
     assert!(store.commit(unit).await.unwrap().repeated);
     assert!(store.verify().await.unwrap().is_sound());
     store.close().await;
+}
+
+/// A file system on a loop device whose backing runs out of room: its writes are accepted and
+/// fail when they are synced, as on a dying disk.
+struct Failing {
+    below: Mounted,
+    above: PathBuf,
+}
+
+impl Failing {
+    fn new(dir: &Path) -> Option<Self> {
+        let (below, above) = (dir.join("below"), dir.join("above"));
+        std::fs::create_dir(&below).unwrap();
+        std::fs::create_dir(&above).unwrap();
+        let below = Mounted::new(&below, 24 << 20)?;
+        let image = below.0.join("image");
+        std::fs::File::create(&image).unwrap().set_len(96 << 20).unwrap();
+        let made = Command::new("mkfs.ext4").arg("-q").arg("-F").arg(&image).status().ok()?.success();
+        let failing = Self { below, above };
+        (made && failing.mount()).then_some(failing)
+    }
+
+    fn mount(&self) -> bool {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "loop,errors=continue"]).arg(self.below.0.join("image")).arg(&self.above);
+        mount.status().unwrap().success()
+    }
+
+    fn unmount(&self) -> bool {
+        Command::new("umount").arg(&self.above).status().unwrap().success()
+    }
+
+    fn fail(&self) {
+        let mut filler = std::fs::File::create(self.below.0.join("filler")).unwrap();
+        while filler.write_all(&[1; 4_096]).is_ok() {}
+    }
+
+    fn heal(&self) {
+        std::fs::remove_file(self.below.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for Failing {
+    fn drop(&mut self) {
+        self.unmount();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_fails_while_syncing_never_loses_what_was_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = Failing::new(dir.path()) else {
+        println!("skipped: a failing disk needs root, loop devices and mkfs.ext4");
+        return;
+    };
+    let home = disk.above.join("store");
+    let store = open(&home);
+    fill(&store, 10).await;
+    let unit = |number: usize| {
+        let big = Thing::new(&format!("{number}{}", "x".repeat(20_000)), "big", None);
+        Unit::once(Uuid::from_u128(number as u128 + 1))
+            .create::<Things>(&format!("big{number:05}"), &big)
+            .unwrap()
+            .add::<Things>(&key(0), vec![(0, 1)])
+    };
+    let (mut acknowledged, mut errors) = (BTreeSet::new(), BTreeMap::new());
+    for number in 0..120 {
+        if number == 20 {
+            disk.fail();
+        }
+        match store.commit(unit(number)).await {
+            Ok(_) => drop(acknowledged.insert(number)),
+            Err(error) => {
+                *errors.entry(format!("{error:.40}")).or_insert(0) += 1;
+                assert!(
+                    !matches!(error, CommitError::Malformed(_) | CommitError::Conflict { .. }),
+                    "{error}"
+                );
+            }
+        }
+    }
+    println!("{} acknowledged, refused: {errors:?}", acknowledged.len());
+    assert!(!errors.is_empty() && acknowledged.len() >= 20);
+    store.close().await;
+    disk.heal();
+    assert!(disk.unmount() && disk.mount());
+    let store = open(&home);
+    for number in &acknowledged {
+        assert!(store.get::<Things>(&format!("big{number:05}")).await.unwrap().is_some(), "{number}");
+    }
+    for number in 0..120 {
+        let repeated = store.commit(unit(number)).await.unwrap().repeated;
+        assert!(repeated || !acknowledged.contains(&number));
+    }
+    assert_eq!(store.get::<Things>(&key(0)).await.unwrap().unwrap().counters, [120, 1]);
+    assert!(store.verify().await.unwrap().is_sound());
+    store.close().await;
+}
+
+/// A stream of small random numbers.
+struct Dice(Entropy);
+
+impl Dice {
+    fn throw(&self, sides: u64) -> u64 {
+        u64::from_le_bytes(self.0.bytes().unwrap()) % sides
+    }
+
+    fn op(&self, unit: Unit) -> Unit {
+        let name = format!("k{}", self.throw(6));
+        let thing = Thing::new(&format!("n{}", self.throw(5)), &format!("t{}", self.throw(3)), Some(4));
+        let version = self.throw(6);
+        let counter = self.throw(2) as usize;
+        match self.throw(9) {
+            0 => unit.create::<Things>(&name, &thing).unwrap(),
+            1 => unit.put::<Things>(&name, &thing).unwrap(),
+            2 => unit.replace::<Things>(&name, version, &thing).unwrap(),
+            3 => unit.delete::<Things>(&name),
+            4 => unit.merge_max::<Things>(&name, vec![(counter, self.throw(50))]),
+            5 => unit.add::<Things>(&name, vec![(counter, self.throw(9) as i64 - 4)]),
+            6 => unit.expect::<Things>(&name, Expected::Present),
+            7 => unit.put_counted::<Things>(&name, &thing, vec![self.throw(9), 3]).unwrap(),
+            _ => {
+                let (to, pairs) = (vec![(counter, self.throw(90))], &[(0, 1), (1, 0)]);
+                let into = format!("k{}", self.throw(6));
+                unit.merge_max_into::<Things, Things>(&name, to, &into, &thing, pairs).unwrap()
+            }
+        }
+    }
+
+    fn unit(&self) -> Unit {
+        let id = (self.throw(3) == 0).then(|| Uuid::from_u128(u128::from(self.throw(40))));
+        let mut unit = Unit { id, ..Unit::natural() };
+        for _ in 0..=self.throw(4) {
+            unit = self.op(unit);
+        }
+        if self.throw(2) == 0 { unit.event("e", self.throw(9), json!(self.throw(9))) } else { unit }
+    }
+}
+
+async fn everything(store: &Store) -> Vec<(String, u64, Thing, Vec<u64>)> {
+    let mut found = Vec::new();
+    let by_team = Range::Between("team", IndexValue::Null, "z".into());
+    for range in [Range::All, by_team, Range::Between("name", "n1".into(), "n3".into())] {
+        let page = Page { after: None, limit: 100, reverse: found.len() % 2 == 1 };
+        let slice = store.scan::<Things>(range, page).await.unwrap();
+        found.extend(slice.records.into_iter().map(|one| (one.key, one.version, one.body, one.counters)));
+    }
+    found
+}
+
+#[tokio::test]
+async fn both_engines_answer_random_histories_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = open(dir.path());
+    let memory = Store::memory(Clock::System, &suite::collections(), Arc::new(())).unwrap();
+    let dice = Dice(Entropy::seeded(77));
+    let mut answers = BTreeMap::new();
+    for step in 0..1_500 {
+        let unit = dice.unit();
+        let on_disk = disk.commit(unit.clone()).await;
+        assert_eq!(on_disk, memory.commit(unit.clone()).await, "step {step}: {unit:?}");
+        let kind =
+            on_disk.map_or_else(|error| format!("{error:?}"), |one| format!("repeated {}", one.repeated));
+        *answers.entry(kind.split(' ').next().unwrap().to_owned()).or_insert(0) += 1;
+        if step % 25 == 0 {
+            assert_eq!(everything(&disk).await, everything(&memory).await, "step {step}");
+        }
+    }
+    assert_eq!(everything(&disk).await, everything(&memory).await);
+    assert_eq!(answers.len(), 4, "{answers:?}");
+    assert!(disk.verify().await.unwrap().is_sound());
+    disk.close().await;
 }

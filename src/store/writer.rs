@@ -315,7 +315,15 @@ impl<E: Engine> Writer<E> {
         self.seq.send_if_modified(|last| std::mem::replace(last, seq) != seq);
     }
 
+    /// Sweeps; on a full disk the reserve is given up for it, since removing needs room too.
     fn sweep(&mut self, sweep: &Sweep) -> Result<Swept, CommitError> {
+        match self.sweep_once(sweep) {
+            Err(CommitError::Full(_)) if self.engine.make_room() => self.sweep_once(sweep),
+            result => result,
+        }
+    }
+
+    fn sweep_once(&mut self, sweep: &Sweep) -> Result<Swept, CommitError> {
         let now_millis = self.clock.now().as_millisecond();
         let budget = u64::try_from(sweep.budget()).unwrap_or(u64::MAX);
         let due = self.engine.due(sweep).map_err(|fault| BatchFault::NotApplied(fault).of_unit(None))?;

@@ -71,6 +71,10 @@ impl Engine for Memory {
         false
     }
 
+    fn make_room(&mut self) -> bool {
+        false
+    }
+
     fn close(self) {}
 }
 

@@ -34,6 +34,9 @@ pub(crate) trait Engine: Send + 'static {
     /// Housekeeping between batches; true when more is waiting to be done in a quiet moment.
     fn rest(&mut self, idle: bool) -> bool;
 
+    /// Frees the reserve on a full disk, so that a clean-up can be written; false without one.
+    fn make_room(&mut self) -> bool;
+
     /// Ends the engine's use of its files.
     fn close(self);
 }

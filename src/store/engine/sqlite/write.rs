@@ -159,6 +159,10 @@ impl Engine for SqliteWriter {
         self.log_pages.load(Ordering::Relaxed) >= IDLE_PAGES || self.ballast.is_missing()
     }
 
+    fn make_room(&mut self) -> bool {
+        self.ballast.release()
+    }
+
     fn close(mut self) {
         if let Some(connection) = self.connection.take() {
             let _ = checkpoint(&connection, "TRUNCATE");
