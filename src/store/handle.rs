@@ -184,7 +184,6 @@ impl Store {
     ) -> Result<Loaded, ReadError> {
         let damage = self.0.damage.clone();
         self.read(move |read| {
-            let before = damage.names().len();
             let (mut records, mut failed) = (0u64, None);
             let seq = read.walk(C::SPEC, &mut |one| match record::decode::<C>(one.key, one.row) {
                 Ok(record) => {
@@ -196,8 +195,9 @@ impl Store {
                 }
                 Err(error @ (ReadError::Newer { .. } | ReadError::Unavailable(_))) => failed = Some(error),
             })?;
-            let found = damage.names().len().saturating_sub(before);
-            let damaged = u64::try_from(found).unwrap_or(u64::MAX);
+            let named = damage.names();
+            let ours = named.iter().filter(|(collection, ..)| collection == C::SPEC.name).count();
+            let damaged = u64::try_from(ours).unwrap_or(u64::MAX);
             failed.map_or(Ok(Loaded { records, seq, damaged }), Err)
         })
         .await
