@@ -110,6 +110,16 @@ pub struct Change {
     pub applies: Applies,
 }
 
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { key, from, to, applies } = self;
+        match applies {
+            Applies::Live => write!(f, "{key} changed from {from} to {to}"),
+            Applies::Restart => write!(f, "{key} would change from {from} to {to}; restart to apply it"),
+        }
+    }
+}
+
 /// What a reload from `old` to `new` would change; empty when nothing would.
 #[must_use]
 pub fn diff(old: &Config, new: &Config) -> Vec<Change> {

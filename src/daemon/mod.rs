@@ -1,1 +1,138 @@
-//! (room under construction)
+//! Wiring: one checked configuration in, one running process out.
+//!
+//! [`start`] reads from top to bottom what happens before the first answer, and [`run`] is a whole
+//! life: start, ready, signals, drain. Nothing is decided here. The one rule: nothing is answered
+//! before everything is open, and what fails names itself and the setting to look at.
+
+mod boot;
+mod console;
+mod jobs;
+mod life;
+mod metrics;
+mod notify;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use boot::{StartError, start};
+pub use life::{RunError, run};
+
+use crate::access::Access;
+use crate::base::secret::Secret;
+use crate::config::Config;
+use crate::serve::api::App;
+use crate::serve::radius::{RadiusDoor, Settings};
+use crate::store::Store;
+
+/// The code that makes the first admin, once.
+#[derive(Debug)]
+pub struct Claim {
+    /// The code; never logged.
+    pub code: Secret,
+    /// The file, readable by the daemon's user alone, that a person reads it from.
+    pub file: PathBuf,
+}
+
+/// A daemon whose doors are open.
+pub struct Running {
+    config: Config,
+    store: Store,
+    access: Arc<Access>,
+    app: App,
+    radius: RadiusDoor,
+    admin: SocketAddr,
+    metrics: SocketAddr,
+    tasks: Vec<JoinHandle<bool>>,
+    job_tasks: Vec<JoinHandle<()>>,
+    stop_doors: CancellationToken,
+    stop_jobs: CancellationToken,
+    claim: Option<Claim>,
+}
+
+impl Running {
+    /// Where the API listens.
+    #[must_use]
+    pub const fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Where the metrics are.
+    #[must_use]
+    pub const fn metrics(&self) -> SocketAddr {
+        self.metrics
+    }
+
+    /// Where RADIUS authentication is answered.
+    #[must_use]
+    pub fn radius_authentication(&self) -> &[SocketAddr] {
+        self.radius.authentication()
+    }
+
+    /// Where RADIUS accounting is answered.
+    #[must_use]
+    pub fn radius_accounting(&self) -> &[SocketAddr] {
+        self.radius.accounting()
+    }
+
+    /// What makes the first admin, where there is none yet.
+    #[must_use]
+    pub const fn claim(&self) -> Option<&Claim> {
+        self.claim.as_ref()
+    }
+
+    /// The use case behind the RADIUS door.
+    #[must_use]
+    pub const fn access(&self) -> &Arc<Access> {
+        &self.access
+    }
+
+    /// What every handler shares.
+    #[must_use]
+    pub const fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Puts a newly read configuration into force where that is possible while running; what
+    /// needs a restart is left for it and named in the log.
+    pub fn reload(&mut self, config: Config) {
+        for change in crate::config::diff(&self.config, &config) {
+            tracing::info!(setting = %change.key, "The configuration was read again: {change}");
+        }
+        self.radius.set(radius_settings(&config));
+        self.config = config;
+    }
+
+    /// Closes the doors, lets what is under way end, writes down what is gathered, closes the
+    /// store. Enforcement stays as it is.
+    pub async fn stop(self) {
+        self.stop_doors.cancel();
+        for task in self.tasks {
+            // A door that panicked is closed already.
+            let _ = task.await;
+        }
+        let radius = self.radius;
+        let _ = tokio::task::spawn_blocking(move || radius.close()).await;
+        self.stop_jobs.cancel();
+        for task in self.job_tasks {
+            let _ = task.await;
+        }
+        jobs::flush_auth_log(&self.access, &self.store, &self.app.entropy).await;
+        self.store.close().await;
+    }
+}
+
+/// The RADIUS door's settings by this configuration.
+fn radius_settings(config: &Config) -> Settings {
+    let secs = |duration: std::time::Duration| u32::try_from(duration.as_secs()).unwrap_or(u32::MAX);
+    let unless_zero = |duration: std::time::Duration| Some(secs(duration)).filter(|secs| *secs > 0);
+    Settings {
+        reject_delay: config.radius.reject_delay,
+        interim_secs: secs(config.radius.interim_interval),
+        session_secs: unless_zero(config.radius.session_timeout),
+        idle_secs: unless_zero(config.radius.idle_timeout),
+    }
+}

@@ -79,6 +79,7 @@ pub mod sessions;
 pub mod shape;
 pub mod system;
 pub mod users;
+pub mod why;
 
 pub use app::{App, Parts, Site};
 pub use call::{Call, Caller};
@@ -92,17 +93,17 @@ pub use shape::{Answer, Window};
 #[must_use]
 pub fn routes() -> Vec<Route> {
     let resources: [fn() -> Vec<Route>; 11] = [
-        auth::routes,
-        users::routes,
-        customers::routes,
-        plans::routes,
-        services::routes,
-        provisioning::routes,
-        nas::routes,
-        sessions::routes,
-        auth_events::routes,
         audit::routes,
+        auth::routes,
+        auth_events::routes,
+        customers::routes,
+        nas::routes,
+        plans::routes,
+        provisioning::routes,
+        services::routes,
+        sessions::routes,
         system::routes,
+        users::routes,
     ];
     resources.into_iter().flat_map(|resource| resource()).collect()
 }

@@ -63,9 +63,19 @@ pub fn bind(place: &Place) -> Result<Listener, ControlError> {
     let fault = |doing| move |source| ControlError::System { doing, path: place.path.clone(), source };
     clear_stale(&place.path)?;
     let listener = UnixListener::bind(&place.path).map_err(fault("bind"))?;
-    std::os::unix::fs::chown(&place.path, None, Some(gid.as_raw())).map_err(fault("give its group to"))?;
+    // The socket has our own group already, and the unit's filter refuses the call.
+    if gid != getegid() {
+        std::os::unix::fs::chown(&place.path, None, Some(gid.as_raw()))
+            .map_err(fault("give its group to"))?;
+    }
     std::fs::set_permissions(&place.path, Permissions::from_mode(MODE)).map_err(fault("protect"))?;
     Ok(Listener::Unix(listener, admission(geteuid(), gid)))
+}
+
+/// Whether the system knows a group of that name.
+#[must_use]
+pub fn group_exists(name: &str) -> bool {
+    Group::from_name(name).is_ok_and(|group| group.is_some())
 }
 
 /// Lets in root, `owner` and the members of `group`.

@@ -1,0 +1,325 @@
+//! From a checked configuration to open doors, in the order in which it happens.
+
+use std::fs::OpenOptions;
+use std::future::Future;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::{Claim, Running, console, jobs, metrics, radius_settings};
+use crate::access::{Access, ClassKey};
+use crate::base::clock::Clock;
+use crate::base::entropy::Entropy;
+use crate::base::health::Health;
+use crate::base::jobs::{Jobs, NameTaken};
+use crate::catalogue::Catalogue;
+use crate::catalogue::provision::Prover;
+use crate::config::{Config, Engine, Environment, Origin, SecretError, box_key};
+use crate::domain::provisioning::Proof;
+use crate::domain::service::Service;
+use crate::people::password::{Cost, PasswordError, Passwords};
+use crate::people::subscribers::Subscribers;
+use crate::people::{People, PeopleError};
+use crate::serve::api::{self, App, RouteFault};
+use crate::serve::control::{self, ControlError, Place};
+use crate::serve::http::server::{self, Listener};
+use crate::serve::radius::{self, BindError, Bound, Limits, Parts};
+use crate::store::contract::ReadError;
+use crate::store::snapshot::{Snapshot, Unseal};
+use crate::store::vault::{SealedSecret, Vault};
+use crate::store::{OpenError, Options, Store, tables};
+
+/// Why the daemon did not start. The text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A RADIUS listener.
+    #[error(transparent)]
+    Radius(#[from] BindError),
+    /// An HTTP listener.
+    #[error("cannot listen on {address} ({setting}); is another program using the port?")]
+    Listen {
+        /// Which setting names it.
+        setting: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The box's key.
+    #[error("the box's key (secrets.key) cannot be used")]
+    Key(#[from] SecretError),
+    /// The key has the wrong length.
+    #[error("the box's key (secrets.key) is not 32 octets")]
+    KeyLength,
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// Reading the store back.
+    #[error("the store was opened but cannot be read")]
+    Read(#[from] ReadError),
+    /// The API's table: our fault.
+    #[error("the table of routes is wrong")]
+    Routes(#[from] RouteFault),
+    /// The control socket.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The pool that checks passwords.
+    #[error("the password checkers cannot be started")]
+    Passwords(#[from] PasswordError),
+    /// A job is wired twice: our fault.
+    #[error(transparent)]
+    Jobs(#[from] NameTaken),
+    /// Threads or tasks.
+    #[error("the daemon's threads cannot be started")]
+    Threads(#[source] std::io::Error),
+    /// The file for the first admin's claim.
+    #[error("the claim for the first admin cannot be written to {}", path.display())]
+    ClaimFile {
+        /// Where.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The first admin's claim.
+    #[error("the claim for the first admin cannot be made")]
+    Claim(#[from] PeopleError),
+}
+
+/// Opens everything. Nothing is answered before it returns.
+///
+/// # Errors
+/// What could not be opened, with the setting to look at.
+pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Running, StartError> {
+    metrics::install();
+    let radius = &config.radius;
+    let bound = radius::bind(&radius.authentication, &radius.accounting, radius.workers)?;
+    let admin_listener = listen(config.http.admin, "http.admin").await?;
+    let metrics_listener = listen(config.http.metrics, "http.metrics").await?;
+
+    let vault = open_vault(&config, &entropy)?;
+    let snapshot = Arc::new(Snapshot::new(unsealer(&vault)));
+    let store = open_store(&config, &clock, &entropy, &vault, &snapshot)?;
+    snapshot.load(&store).await?;
+    let class_key = ClassKey::new(&vault.derive("class")).ok_or(StartError::KeyLength)?;
+    let access = Access::open(crate::access::Parts {
+        store: store.clone(),
+        snapshot,
+        class_key,
+        zone: config.site.timezone.clone(),
+        entropy: entropy.clone(),
+    })
+    .await?;
+
+    let health = Health::new();
+    let passwords = passwords(&config, &entropy)?;
+    let world = World { config: &config, clock: &clock, entropy: &entropy, store: &store, vault: &vault };
+    let app = build_app(&world, &access, &health, &passwords);
+    let claim = offer_claim(&app, &config, &clock).await?;
+    let (stop_doors, stop_jobs) = (CancellationToken::new(), CancellationToken::new());
+    let jobs = Jobs::new();
+    let wiring = jobs::Wiring { app: &app, access: &access, store: &store, clock: &clock, health: &health };
+    let job_tasks = jobs::start(&jobs, &wiring, &stop_jobs)?;
+
+    let looked = console::Looked {
+        store: store.clone(),
+        access: Arc::clone(&access),
+        health: health.clone(),
+        jobs: jobs.clone(),
+    };
+    let mut routes = api::routes();
+    routes.extend(api::why::routes(&access));
+    routes.extend(console::routes(&looked));
+    let router = api::router(&app, routes)?;
+    let settings = api::door(&app, None);
+    let control = control::bind(&control_place(&config))?;
+    let admin = local_address(&admin_listener, config.http.admin);
+    let metrics_address = local_address(&metrics_listener, config.http.metrics);
+    let serve = |listener, router| {
+        tokio::spawn(server::serve(listener, router, settings.clone(), stop_doors.clone()))
+    };
+    let tasks = vec![
+        serve(Listener::Tcp(admin_listener), router.clone()),
+        serve(control, router),
+        serve(Listener::Tcp(metrics_listener), metrics::router()),
+    ];
+    let radius = open_radius(bound, &world, &access, &passwords)?;
+    Ok(Running {
+        config,
+        store,
+        access,
+        app,
+        radius,
+        admin,
+        metrics: metrics_address,
+        tasks,
+        job_tasks,
+        stop_doors,
+        stop_jobs,
+        claim,
+    })
+}
+
+async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { setting, address, source })
+}
+
+fn local_address(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
+    listener.local_addr().unwrap_or(asked)
+}
+
+fn open_vault(config: &Config, entropy: &Entropy) -> Result<Vault, StartError> {
+    let store_is_new = !config.store.path.join(STORE_FILE).exists();
+    let key = box_key(&config.secrets.key, store_is_new, &Environment::Process, entropy)?;
+    let key: [u8; 32] = key.expose().try_into().map_err(|_| StartError::KeyLength)?;
+    Ok(Vault::with_key(key))
+}
+
+fn unsealer(vault: &Vault) -> Unseal {
+    let vault = vault.clone();
+    Box::new(move |context, sealed| {
+        let sealed = SealedSecret::parse(sealed).ok()?;
+        vault.unseal(context, &sealed).ok()
+    })
+}
+
+fn open_store(
+    config: &Config,
+    clock: &Clock,
+    entropy: &Entropy,
+    vault: &Vault,
+    snapshot: &Arc<Snapshot>,
+) -> Result<Store, StartError> {
+    let observer = Arc::clone(snapshot);
+    let opened = match config.store.engine {
+        Engine::Memory => Store::memory(clock.clone(), &tables::all(), observer),
+        Engine::Embedded => {
+            let path: &Path = &config.store.path;
+            let mut options = Options::new(path, vault.seal_key(), clock.clone(), entropy.clone());
+            options.ballast = config.store.ballast.octets();
+            options.queue = usize::try_from(config.radius.accounting_queue).unwrap_or(options.queue);
+            // Opening reads and may upgrade: it blocks, so it happens before anything is answered.
+            Store::open(&options, &tables::all(), observer)
+        }
+    };
+    Ok(opened?)
+}
+
+/// What most parts are built from.
+struct World<'a> {
+    config: &'a Config,
+    clock: &'a Clock,
+    entropy: &'a Entropy,
+    store: &'a Store,
+    vault: &'a Vault,
+}
+
+fn passwords(config: &Config, entropy: &Entropy) -> Result<Passwords, PasswordError> {
+    let threads = usize::try_from(config.radius.password_threads).unwrap_or(1);
+    Passwords::start(Cost::STANDARD, threads, entropy.clone())
+}
+
+fn open_radius(
+    bound: Bound,
+    world: &World<'_>,
+    access: &Arc<Access>,
+    passwords: &Passwords,
+) -> Result<radius::RadiusDoor, StartError> {
+    let settings = &world.config.radius;
+    let workers = settings.workers.max(1);
+    let (passwords, runtime) = (passwords.clone(), Handle::current());
+    let verify: radius::Verify = Box::new(move |slow, answer| {
+        let passwords = passwords.clone();
+        runtime.spawn(async move {
+            answer(passwords.verify(slow.password, Some(&slow.verifier)).await.ok());
+        });
+    });
+    let parts = Parts {
+        access: Arc::clone(access),
+        clock: world.clock.clone(),
+        entropy: world.entropy.clone(),
+        verify,
+        limits: Limits {
+            workers,
+            duplicate_capacity: usize::try_from(settings.duplicate_capacity / workers).unwrap_or(1),
+            duplicate_lifetime: settings.duplicate_lifetime,
+        },
+        settings: radius_settings(world.config),
+    };
+    bound.serve(parts).map_err(StartError::Threads)
+}
+
+fn build_app(world: &World<'_>, access: &Arc<Access>, health: &Health, passwords: &Passwords) -> App {
+    let World { config, clock, entropy, store, vault } = *world;
+    let site = &config.site;
+    let prover = Arc::new(ProvenByAccess(Arc::clone(access)));
+    let people = People::new(store.clone(), vault, entropy.clone(), passwords.clone());
+    App::new(api::Parts {
+        store: store.clone(),
+        vault: vault.clone(),
+        people,
+        catalogue: Catalogue::new(store, entropy, vault, site.currency, &site.timezone, prover),
+        subscribers: Subscribers::new(store.clone(), entropy.clone(), Arc::new(passwords.clone())),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        health: health.clone(),
+        site: api::Site {
+            name: site.name.clone(),
+            tenant: None,
+            currency: site.currency,
+            timezone: site.timezone.clone(),
+        },
+    })
+}
+
+/// Writes the claim for the first admin where only the daemon's user and root can read it: beside
+/// the control socket, so that it is gone with the process's runtime folder.
+async fn offer_claim(app: &App, config: &Config, clock: &Clock) -> Result<Option<Claim>, StartError> {
+    let file = config.control.socket.with_file_name(CLAIM_FILE);
+    let fault = |source| StartError::ClaimFile { path: file.clone(), source };
+    match std::fs::remove_file(&file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(fault(error)),
+        Ok(()) | Err(_) => {}
+    }
+    let Some(code) = app.people.offer_claim(clock.now()).await? else { return Ok(None) };
+    let write = || {
+        let mut to = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
+        to.write_all(code.expose())?;
+        to.write_all(b"\n")
+    };
+    write().map_err(fault)?;
+    Ok(Some(Claim { code, file }))
+}
+
+/// What provisioning waits for, as `access` sees it: no session runs under an earlier answer.
+struct ProvenByAccess(Arc<Access>);
+
+impl Prover for ProvenByAccess {
+    fn proof<'a>(&'a self, service: &'a Service) -> Pin<Box<dyn Future<Output = Proof> + Send + 'a>> {
+        Box::pin(std::future::ready(self.0.proof(service.id, service.terms.version)))
+    }
+}
+
+/// Where the control socket is. A group that was asked for must exist; the usual one need not.
+fn control_place(config: &Config) -> Place {
+    let is_asked_for = config
+        .effective()
+        .iter()
+        .any(|setting| setting.key == "control.group" && setting.origin != Origin::Default);
+    let group = config.control.group.clone();
+    let group = (is_asked_for || control::group_exists(&group)).then_some(group);
+    Place { path: config.control.socket.clone(), group }
+}
+
+/// Beside the control socket.
+const CLAIM_FILE: &str = "claim";
+/// What tells a store that exists from one that is to be made.
+const STORE_FILE: &str = "store.db";

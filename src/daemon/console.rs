@@ -1,0 +1,111 @@
+//! Routes about the daemon itself: what `doctor` asks, and what only a process on this machine may
+//! do with the store. Added to the API's table here, since only the wiring knows all parts.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::access::Access;
+use crate::base::health::{Health, Severity, Warning};
+use crate::base::jobs::{Jobs, Outcome, Status};
+use crate::domain::role::Permission;
+use crate::serve::api::{Access as Permitted, Answer, ApiError, App, Call, Code, Route};
+use crate::store::Store;
+
+/// What the routes look at.
+#[derive(Clone)]
+pub(super) struct Looked {
+    pub(super) store: Store,
+    pub(super) access: Arc<Access>,
+    pub(super) health: Health,
+    pub(super) jobs: Jobs,
+}
+
+/// The routes.
+pub(super) fn routes(looked: &Looked) -> Vec<Route> {
+    let with = |looked: &Looked| looked.clone();
+    let (health, check, backup) = (with(looked), with(looked), with(looked));
+    vec![
+        Route::get(
+            "/api/v1/system/health",
+            Permitted::Staff(Permission::SystemRead),
+            "What is wrong with the box, and what its jobs do",
+            move |_: App, _: Call| tell_health(health.clone()),
+        ),
+        Route::post(
+            "/api/v1/system/store-check",
+            Permitted::ConsoleOnly,
+            "Look at every record of the store",
+            move |_: App, _: Call| check_store(check.clone()),
+        ),
+        Route::post(
+            "/api/v1/system/backup",
+            Permitted::ConsoleOnly,
+            "Take a verified backup of the store",
+            move |_: App, call: Call| take_backup(backup.clone(), call),
+        ),
+    ]
+}
+
+async fn tell_health(looked: Looked) -> Result<Answer, ApiError> {
+    let warnings: Vec<Value> = looked.health.warnings().iter().map(warning).collect();
+    let jobs: Vec<Value> = looked.jobs.statuses().iter().map(job).collect();
+    Ok(Answer::ok(&json!({
+        "ready": looked.health.is_ready(),
+        "warnings": warnings,
+        "jobs": jobs,
+        "services": looked.access.snapshot().services(),
+        "sessions_open": looked.access.open_sessions(),
+        "answers_left_out_of_the_log": looked.access.log().left_out(),
+    })))
+}
+
+async fn check_store(looked: Looked) -> Result<Answer, ApiError> {
+    Ok(Answer::ok(&looked.store.verify().await?))
+}
+
+async fn take_backup(looked: Looked, call: Call) -> Result<Answer, ApiError> {
+    let body: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+    let path = body.get("file").and_then(Value::as_str).map(PathBuf::from);
+    let Some(path) = path.filter(|path| path.is_absolute()) else {
+        return Err(ApiError::field("file", "name the backup's file by its absolute path"));
+    };
+    match looked.store.backup(path).await {
+        Ok(manifest) => Ok(Answer::ok(&json!({ "manifest": manifest }))),
+        Err(error) => Err(ApiError::new(Code::RuleViolation, error.to_string())),
+    }
+}
+
+fn warning(one: &Warning) -> Value {
+    json!({
+        "code": one.code,
+        "subject": one.subject,
+        "severity": match one.severity {
+            Severity::Warn => "warn",
+            Severity::Fail => "fail",
+        },
+        "text": one.text,
+        "remedy": one.remedy,
+        "since": one.since,
+    })
+}
+
+fn job(one: &Status) -> Value {
+    let report = one.last_report.as_ref();
+    json!({
+        "name": one.name,
+        "running": one.running,
+        "runs": one.runs,
+        "failures": one.failures,
+        "last_run": one.last_run,
+        "last_outcome": report.map(|report| match report.outcome {
+            Outcome::Idle => "idle",
+            Outcome::Done => "done",
+            Outcome::Failed => "failed",
+            Outcome::Panicked => "panicked",
+        }),
+        "last_report": report.map(|report| report.text.clone()),
+        "next_due": one.next_due,
+    })
+}
