@@ -5,24 +5,40 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use dotmac_edge::base::clock::{Clock, ManualClock};
 use dotmac_edge::base::entropy::Entropy;
 use dotmac_edge::base::health::Health;
+use dotmac_edge::catalogue::Catalogue;
+use dotmac_edge::catalogue::provision::Prover;
 use dotmac_edge::domain::money::Currency;
+use dotmac_edge::domain::provisioning::Proof;
+use dotmac_edge::domain::service::Service;
 use dotmac_edge::people::People;
 use dotmac_edge::people::password::{Cost, Passwords};
+use dotmac_edge::people::subscribers::Subscribers;
 use dotmac_edge::serve::api::{self, App, Parts, Route, Site};
 use dotmac_edge::serve::control::{self, Place};
 use dotmac_edge::serve::http::server::{self, Listener};
 use dotmac_edge::store::vault::Vault;
 use dotmac_edge::store::{Store, tables};
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::http::Client;
+
+/// No NAS speaks to this API, so no session is open and nothing runs under an old answer.
+struct NoNetwork;
+
+impl Prover for NoNetwork {
+    fn proof<'a>(&'a self, _: &'a Service) -> Pin<Box<dyn Future<Output = Proof> + Send + 'a>> {
+        Box::pin(std::future::ready(Proof::NothingToEnforce))
+    }
+}
 
 /// A running API.
 pub struct Edge {
@@ -51,7 +67,12 @@ impl Edge {
         let (vault, entropy) = (Vault::with_key([7; 32]), Entropy::System);
         let cost = Cost { memory_kib: 64, passes: 1, lanes: 1 };
         let passwords = Passwords::start(cost, 2, entropy.clone()).unwrap();
+        let currency = Currency::parse("NGN").unwrap();
+        let zone = TimeZone::get("Africa/Lagos").unwrap();
+        let catalogue = Catalogue::new(&store, &entropy, &vault, currency, &zone, Arc::new(NoNetwork));
         let app = App::new(Parts {
+            catalogue,
+            subscribers: Subscribers::new(store.clone(), entropy.clone(), Arc::new(passwords.clone())),
             people: People::new(store.clone(), &vault, entropy.clone(), passwords),
             store,
             vault,
@@ -61,8 +82,8 @@ impl Edge {
             site: Site {
                 name: "Lekki POP 1".into(),
                 tenant: tenant.map(str::to_owned),
-                currency: Currency::parse("NGN").unwrap(),
-                timezone: jiff::tz::TimeZone::get("Africa/Lagos").unwrap(),
+                currency,
+                timezone: zone,
             },
         });
         Self::serve(app, more, hand).await

@@ -17,7 +17,7 @@
 //!
 //! A resource file looks like this, and is added to [`routes`]:
 //!
-//! ```ignore
+//! ```text
 //! pub fn routes() -> Vec<Route> {
 //!     vec![
 //!         Route::get("/api/v1/plans", Access::Staff(Permission::PlansRead), "List plans", list)

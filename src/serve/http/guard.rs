@@ -171,7 +171,7 @@ mod tests {
         Router::new()
             .route("/ok", get(|| async { "ok" }))
             .route("/broken", get(broken))
-            .route("/slow", get(|| std::future::pending::<&'static str>()))
+            .route("/slow", get(std::future::pending::<&'static str>))
     }
 
     fn ask(path: &str) -> axum::http::request::Builder {
