@@ -12,7 +12,6 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::oneshot;
 
-use super::subscribers::{MakeVerifier, Making};
 use crate::base::entropy::{Entropy, EntropyError};
 use crate::base::secret::Secret;
 
@@ -71,13 +70,6 @@ pub enum WeakPassword {
     /// The account's own e-mail address or its first part.
     #[error("must not be your e-mail address")]
     OwnName,
-}
-
-/// Customers' portal passwords go through the same pool, so that both together stay within its bound.
-impl MakeVerifier for Passwords {
-    fn verifier<'a>(&'a self, password: &'a Secret) -> Making<'a> {
-        Box::pin(async move { self.hash(password.clone()).await.map_err(|error| error.to_string()) })
-    }
 }
 
 enum Job {
