@@ -36,13 +36,6 @@ pub trait MakeVerifier: Send + Sync {
     fn verifier<'a>(&'a self, password: &'a Secret) -> Making<'a>;
 }
 
-impl MakeVerifier for super::password::Passwords {
-    fn verifier<'a>(&'a self, password: &'a Secret) -> Making<'a> {
-        let password = password.clone();
-        Box::pin(async move { self.hash(password).await.map_err(|error| error.to_string()) })
-    }
-}
-
 /// A verifier in the making; the error says why none can be made now.
 pub type Making<'a> = Pin<Box<dyn Future<Output = Result<String, String>> + Send + 'a>>;
 
