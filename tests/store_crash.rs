@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use dotmac_edge::base::clock::Clock;
@@ -112,14 +112,22 @@ fn kill_at_random(dir: &Path, round: u64, history: &mut History) {
         .spawn()
         .unwrap();
     let out = child.stdout.take().unwrap();
+    let (told, first) = mpsc::channel();
     let reader = std::thread::spawn(move || {
         let lines = BufReader::new(out).lines().map_while(Result::ok);
         // A line that the kill cut short is no acknowledgement; a shorter number would be a
         // smaller step of the same submitter, which was acknowledged anyway.
-        lines.filter_map(|line| acknowledgement(&line)).collect::<Vec<_>>()
+        let found = lines.filter_map(|line| acknowledgement(&line));
+        let tell = |_: &(u64, u64)| {
+            let _ = told.send(());
+        };
+        found.inspect(tell).collect::<Vec<_>>()
     });
+    // Every third kill may hit the opening and its recovery, the others hit the work.
+    if !round.is_multiple_of(3) {
+        first.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
     let random = u64::from_le_bytes(Entropy::System.bytes().unwrap());
-    // From before the first commit (opening, recovery) to well into the work.
     std::thread::sleep(Duration::from_micros(1_000 + random % 120_000));
     child.kill().unwrap();
     child.wait().unwrap();
