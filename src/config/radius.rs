@@ -35,8 +35,6 @@ pub struct Radius {
     pub session_timeout: Duration,
     /// Idle-Timeout where the plan says nothing.
     pub idle_timeout: Duration,
-    /// Sessions a service may have at once where the plan says nothing.
-    pub sessions: u32,
 }
 
 impl Radius {
@@ -83,7 +81,6 @@ impl Radius {
                 time(60, 2_592_000),
             ),
             idle_timeout: section.checked("idle_timeout", Live, Duration::from_secs(1_800), time(60, 86_400)),
-            sessions: section.checked("sessions", Live, 1, count(1, 1_000)),
         }
     }
 }

@@ -24,13 +24,13 @@ use crate::catalogue::provision::Prover;
 use crate::config::{Config, Engine, Environment, Origin, SecretError, box_key};
 use crate::domain::provisioning::Proof;
 use crate::domain::service::Service;
-use crate::people::password::{Cost, PasswordError, Passwords};
+use crate::people::password::{Cost, PasswordError, Passwords, QUEUE};
 use crate::people::subscribers::Subscribers;
 use crate::people::{People, PeopleError};
 use crate::serve::api::{self, App, RouteFault};
 use crate::serve::control::{self, ControlError, Place};
 use crate::serve::http::server::{self, Listener};
-use crate::serve::radius::{self, BindError, Bound, Limits, Parts};
+use crate::serve::radius::{self, BindError, Bound, Limits, Parts, Sockets};
 use crate::store::contract::ReadError;
 use crate::store::snapshot::{Snapshot, Unseal};
 use crate::store::vault::{SealedSecret, Vault};
@@ -101,7 +101,11 @@ pub enum StartError {
 pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Running, StartError> {
     metrics::install();
     let radius = &config.radius;
-    let bound = radius::bind(&radius.authentication, &radius.accounting, radius.workers)?;
+    let sockets = Sockets {
+        workers: radius.workers,
+        receive_buffer: usize::try_from(radius.receive_buffer.octets()).unwrap_or(usize::MAX),
+    };
+    let bound = radius::bind(&radius.authentication, &radius.accounting, sockets)?;
     let admin_listener = listen(config.http.admin, "http.admin").await?;
     let metrics_listener = listen(config.http.metrics, "http.metrics").await?;
 
@@ -224,7 +228,8 @@ struct World<'a> {
 
 fn passwords(config: &Config, entropy: &Entropy) -> Result<Passwords, PasswordError> {
     let threads = usize::try_from(config.radius.password_threads).unwrap_or(1);
-    Passwords::start(Cost::STANDARD, threads, entropy.clone())
+    let queue = usize::try_from(config.radius.password_queue).unwrap_or(QUEUE);
+    Passwords::start(Cost::STANDARD, threads, queue, entropy.clone())
 }
 
 fn open_radius(
@@ -267,7 +272,7 @@ fn build_app(world: &World<'_>, access: &Arc<Access>, health: &Health, passwords
         vault: vault.clone(),
         people,
         catalogue: Catalogue::new(store, entropy, vault, site.currency, &site.timezone, prover),
-        subscribers: Subscribers::new(store.clone(), entropy.clone(), Arc::new(passwords.clone())),
+        subscribers: Subscribers::new(store.clone(), entropy.clone(), passwords.clone()),
         clock: clock.clone(),
         entropy: entropy.clone(),
         health: health.clone(),

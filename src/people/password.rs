@@ -88,12 +88,12 @@ impl Passwords {
     ///
     /// # Errors
     /// When a thread cannot be started or the cost is impossible.
-    pub fn start(cost: Cost, threads: usize, entropy: Entropy) -> Result<Self, PasswordError> {
+    pub fn start(cost: Cost, threads: usize, queue: usize, entropy: Entropy) -> Result<Self, PasswordError> {
         let params =
             Params::new(cost.memory_kib, cost.passes, cost.lanes, None).map_err(|_| PasswordError::Argon2)?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let nobody = hash(&argon2, &entropy.bytes::<32>()?, &entropy.bytes::<SALT_OCTETS>()?)?;
-        let (queue, jobs) = sync_channel(QUEUE);
+        let (queue, jobs) = sync_channel(queue);
         let jobs = Arc::new(Mutex::new(jobs));
         for number in 0..threads.max(1) {
             let (jobs, argon2) = (Arc::clone(&jobs), argon2.clone());
@@ -219,7 +219,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_fits_its_own_verifier_only_and_nobody_has_none() {
-        let pool = Passwords::start(CHEAP, 2, Entropy::seeded(1)).unwrap();
+        let pool = Passwords::start(CHEAP, 2, QUEUE, Entropy::seeded(1)).unwrap();
         let verifier = pool.hash(Secret::from_text("correct horse")).await.unwrap();
         assert!(verifier.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{verifier}");
         assert!(pool.verify(Secret::from_text("correct horse"), Some(&verifier)).await.unwrap());

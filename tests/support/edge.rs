@@ -66,7 +66,7 @@ impl Edge {
         let store = Store::memory(clock.clone(), &tables::all(), Arc::new(())).unwrap();
         let (vault, entropy) = (Vault::with_key([7; 32]), Entropy::System);
         let cost = Cost { memory_kib: 64, passes: 1, lanes: 1 };
-        let passwords = Passwords::start(cost, 2, entropy.clone()).unwrap();
+        let passwords = Passwords::start(cost, 2, 256, entropy.clone()).unwrap();
         let currency = Currency::parse("NGN").unwrap();
         let zone = TimeZone::get("Africa/Lagos").unwrap();
         let catalogue = Catalogue::new(&store, &entropy, &vault, currency, &zone, Arc::new(NoNetwork));

@@ -16,7 +16,7 @@ use dotmac_edge::domain::plan::{PlanTerms, ServiceType};
 use dotmac_edge::domain::rate::{BitsPerSecond, Download, Rates, Upload};
 use dotmac_edge::domain::service::{Addresses, Credential, Interval, IntervalState, Phase, Service};
 use dotmac_edge::domain::text::{Code, Line, Username};
-use dotmac_edge::serve::radius::{self, Limits, Parts, RadiusDoor, Settings};
+use dotmac_edge::serve::radius::{self, Limits, Parts, RadiusDoor, Settings, Sockets};
 use dotmac_edge::store::contract::{Page, Range, Record, Unit};
 use dotmac_edge::store::snapshot::{Snapshot, Unseal, credential_context, secret_context};
 use dotmac_edge::store::tables::{self, NasTable, Services, Sessions};
@@ -58,7 +58,7 @@ impl Lab {
             }))
             .unwrap();
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let bound = radius::bind(&[any], &[any], 2).unwrap();
+        let bound = radius::bind(&[any], &[any], Sockets { workers: 2, receive_buffer: 8 << 20 }).unwrap();
         let parts = Parts {
             access: Arc::clone(&access),
             clock: Clock::System,

@@ -122,6 +122,15 @@ pub struct BindError {
     source: io::Error,
 }
 
+/// How listeners are bound.
+#[derive(Debug, Clone, Copy)]
+pub struct Sockets {
+    /// Sockets (and threads) a listener.
+    pub workers: u32,
+    /// Receive buffer asked of the kernel for each, octets.
+    pub receive_buffer: usize,
+}
+
 /// Sockets that are bound but not yet served: nothing is answered before all is ready.
 pub struct Bound {
     sockets: Vec<(PortKind, UdpSocket)>,
@@ -136,15 +145,15 @@ pub struct Bound {
 pub fn bind(
     authentication: &[SocketAddr],
     accounting: &[SocketAddr],
-    workers: u32,
+    sockets: Sockets,
 ) -> Result<Bound, BindError> {
     let mut bound = Bound { sockets: Vec::new(), authentication: Vec::new(), accounting: Vec::new() };
     for address in authentication {
-        let given = bound.listen(PortKind::Authentication, *address, workers)?;
+        let given = bound.listen(PortKind::Authentication, *address, sockets)?;
         bound.authentication.push(given);
     }
     for address in accounting {
-        let given = bound.listen(PortKind::Accounting, *address, workers)?;
+        let given = bound.listen(PortKind::Accounting, *address, sockets)?;
         bound.accounting.push(given);
     }
     Ok(bound)
@@ -152,11 +161,16 @@ pub fn bind(
 
 impl Bound {
     /// Binds one address for all of its workers; with port 0, all share the port given first.
-    fn listen(&mut self, port: PortKind, address: SocketAddr, workers: u32) -> Result<SocketAddr, BindError> {
+    fn listen(
+        &mut self,
+        port: PortKind,
+        address: SocketAddr,
+        sockets: Sockets,
+    ) -> Result<SocketAddr, BindError> {
         let mut address = address;
-        for _ in 0..workers.max(1) {
+        for _ in 0..sockets.workers.max(1) {
             let fault = |source| BindError { address, source };
-            let socket = socket::bind(address).map_err(fault)?;
+            let socket = socket::bind(address, sockets.receive_buffer).map_err(fault)?;
             address = socket.local_addr().map_err(fault)?;
             self.sockets.push((port, socket));
         }

@@ -43,13 +43,13 @@ pub(super) struct Route {
 pub(super) type Received = [Option<(usize, Route)>; BATCH];
 
 /// Binds `address` for one of several workers.
-pub(super) fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+pub(super) fn bind(address: SocketAddr, receive_buffer: usize) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_port(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    enlarge(&socket);
+    enlarge(&socket, receive_buffer);
     if address.ip().is_unspecified() {
         ask_for_destination(&socket, address)?;
     }
@@ -169,11 +169,11 @@ impl AsFd for BatchSocket {
 
 /// A burst after a power cut must wait somewhere; the default holds 256 datagrams. Beyond the
 /// system's maximum only with CAP_NET_ADMIN, and without it what is allowed must do.
-fn enlarge(socket: &Socket) {
-    if setsockopt(socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
-        let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
+fn enlarge(socket: &Socket, octets: usize) {
+    if setsockopt(socket, sockopt::RcvBufForce, &octets).is_err() {
+        let _ = socket.set_recv_buffer_size(octets);
     }
-    let _ = socket.set_send_buffer_size(RECEIVE_BUFFER);
+    let _ = socket.set_send_buffer_size(octets);
 }
 
 fn ask_for_destination(socket: &Socket, address: SocketAddr) -> io::Result<()> {
@@ -217,8 +217,6 @@ const fn source_v6(address: Ipv6Addr) -> libc::in6_pktinfo {
 
 /// Datagrams a system call: past 32 the saving per datagram is lost in the noise.
 pub(super) const BATCH: usize = 32;
-/// 8 MiB hold some 20,000 requests (`security` R4).
-const RECEIVE_BUFFER: usize = 8 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -240,7 +238,7 @@ mod tests {
     #[test]
     fn a_reply_leaves_from_the_address_that_was_asked() {
         for (bound, asked) in [("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "::1")] {
-            let bound = bind(bound.parse().unwrap()).unwrap();
+            let bound = bind(bound.parse().unwrap(), 1 << 20).unwrap();
             let to = SocketAddr::new(asked.parse().unwrap(), bound.local_addr().unwrap().port());
             let (mut server, mut room_for) = (BatchSocket::of(bound), buffers());
             let nas = UdpSocket::bind(if to.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" }).unwrap();
@@ -260,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_bound_address_needs_no_help_and_a_batch_keeps_its_order() {
-        let bound = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let bound = bind("127.0.0.1:0".parse().unwrap(), 1 << 20).unwrap();
         let to = bound.local_addr().unwrap();
         let (mut server, mut room_for) = (BatchSocket::of(bound), buffers());
         let nas = UdpSocket::bind("127.0.0.1:0").unwrap();
