@@ -328,12 +328,13 @@ fn fault_of(secret: &Secret, name: &Code) -> Option<String> {
         return Some("must not contain control characters".to_owned());
     }
     let lower = text.to_lowercase();
-    let known = KNOWN_PARTS.iter().any(|known| lower.replace(known, "").len() < LEAST_SECRET / 2);
-    let named = lower.replace(&name.as_str().to_lowercase(), "").len() < LEAST_SECRET / 2;
+    let name = name.as_str().to_lowercase();
+    let own =
+        KNOWN_PARTS.iter().chain([&name.as_str()]).fold(lower.clone(), |left, part| left.replace(part, ""));
     let mut symbols: Vec<char> = lower.chars().collect();
     symbols.sort_unstable();
     symbols.dedup();
-    if known || named || symbols.len() < LEAST_SYMBOLS {
+    if own.len() < LEAST_SECRET / 2 || symbols.len() < LEAST_SYMBOLS {
         return Some("is one that anybody would try; leave it out to have one made".to_owned());
     }
     None

@@ -4,17 +4,16 @@
 //! Not here: lists with how each stands (`catalogue::directory`) and their services. The one rule:
 //! nothing of a subscriber is ever deleted; closing keeps the record and ends what it may do.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
-
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::PeopleError;
+use super::audit::{self, Deed};
+use super::password::{PasswordError, Passwords};
 use crate::base::entropy::{Entropy, EntropyError};
 use crate::base::secret::Secret;
-use crate::domain::audit::{Actor, AuditEntry};
-use crate::domain::ids::{AuditId, SubscriberId};
+use crate::domain::audit::Actor;
+use crate::domain::ids::SubscriberId;
 use crate::domain::subscriber::{Address, Category, Standing, Subscriber};
 use crate::domain::text::{Code, Email, Line, Phone};
 use crate::store::Store;
@@ -23,21 +22,12 @@ use crate::store::draft::Draft;
 use crate::store::tables;
 
 /// The use cases of subscribers.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Subscribers {
     store: Store,
     entropy: Entropy,
-    verifier: Arc<dyn MakeVerifier>,
+    passwords: Passwords,
 }
-
-/// Makes the verifier of a portal password: slow by design, so it runs elsewhere.
-pub trait MakeVerifier: Send + Sync {
-    /// The verifier as a PHC string.
-    fn verifier<'a>(&'a self, password: &'a Secret) -> Making<'a>;
-}
-
-/// A verifier in the making; the error says why none can be made now.
-pub type Making<'a> = Pin<Box<dyn Future<Output = Result<String, String>> + Send + 'a>>;
 
 /// A subscriber as somebody wants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,30 +103,27 @@ pub enum SubscriberError {
     #[error("no free {0} was found")]
     Exhausted(&'static str),
     /// Ours: no verifier could be made now.
-    #[error("no portal password could be made: {0}")]
-    Verifier(String),
+    #[error("no portal password could be made")]
+    Password(#[from] PasswordError),
     /// Ours: a read failed.
     #[error("the store did not give a customer")]
     Read(#[from] ReadError),
     /// Ours: the unit could not be made.
     #[error("the store did not take a customer")]
     Commit(#[from] CommitError),
+    /// Ours: the audit entry could not be made.
+    #[error("no audit entry could be made")]
+    Audit(#[source] PeopleError),
     /// Ours: no random bytes.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
 }
 
-impl std::fmt::Debug for Subscribers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Subscribers").field("store", &self.store).finish_non_exhaustive()
-    }
-}
-
 impl Subscribers {
     /// The use cases over a store.
     #[must_use]
-    pub fn new(store: Store, entropy: Entropy, verifier: Arc<dyn MakeVerifier>) -> Self {
-        Self { store, entropy, verifier }
+    pub const fn new(store: Store, entropy: Entropy, passwords: Passwords) -> Self {
+        Self { store, entropy, passwords }
     }
 
     /// Enters a subscriber.
@@ -175,9 +162,7 @@ impl Subscribers {
             PortalPassword::Later => None,
         };
         let verifier = match &portal_password {
-            Some(password) => {
-                Some(self.verifier.verifier(password).await.map_err(SubscriberError::Verifier)?)
-            }
+            Some(password) => Some(self.passwords.hash(password.clone()).await?),
             None => None,
         };
         let id = SubscriberId(self.entropy.uuid_v7(now)?);
@@ -367,21 +352,9 @@ impl Subscribers {
         after: &Subscriber,
         now: Timestamp,
     ) -> Result<Unit, SubscriberError> {
-        let id = AuditId(self.entropy.uuid_v7(now)?);
-        let entry = AuditEntry {
-            id,
-            at: now,
-            actor: actor.id.clone(),
-            actor_name: actor.name.clone(),
-            action: action.to_owned(),
-            subject_kind: "customer".to_owned(),
-            subject_id: after.id.to_string(),
-            before: before.map(without_secrets),
-            after: Some(without_secrets(after)),
-            source: actor.source.clone(),
-            request_id: actor.request_id.clone(),
-        };
-        Ok(unit.create::<tables::AuditLog>(&id, &entry)?)
+        let deed = Deed { action, kind: "customer", subject: &after.id.to_string() };
+        audit::record(unit, &self.entropy, actor, now, deed, (before, Some(after)))
+            .map_err(SubscriberError::Audit)
     }
 }
 
@@ -416,11 +389,6 @@ impl Details {
             ..held.clone()
         }
     }
-}
-
-/// A subscriber as the audit log keeps it.
-fn without_secrets(subscriber: &Subscriber) -> Value {
-    json!(Subscriber { portal_password: None, ..subscriber.clone() })
 }
 
 /// Where the last number given is kept.

@@ -368,7 +368,9 @@ fn fault(error: SubscriberError) -> Fault {
         SubscriberError::NotFound(reference) => Fault::not_found("customer", reference),
         SubscriberError::Taken { field } => Fault::Taken { field, value: "this value".to_owned() },
         SubscriberError::Stale { expected, is } => Fault::Stale { expected, is },
-        SubscriberError::Exhausted(_) | SubscriberError::Verifier(_) => Fault::Rule(error.to_string()),
+        SubscriberError::Exhausted(_) | SubscriberError::Password(_) | SubscriberError::Audit(_) => {
+            Fault::Rule(error.to_string())
+        }
         SubscriberError::Read(error) => error.into(),
         SubscriberError::Commit(error) => error.into(),
         SubscriberError::Entropy(error) => error.into(),

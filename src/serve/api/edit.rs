@@ -13,6 +13,7 @@ use super::shape::{Answer, Window};
 use crate::catalogue::fault::Fault;
 use crate::catalogue::form::{Form, Said};
 use crate::catalogue::listing::{self, Listed};
+use crate::people::PeopleError;
 use crate::people::subscribers::SubscriberError;
 
 /// The body as a form.
@@ -97,9 +98,8 @@ impl From<SubscriberError> for ApiError {
             SubscriberError::Taken { field } => Self::taken(field),
             SubscriberError::Stale { .. } => Self::conflict(sentence(&error)),
             SubscriberError::Exhausted(_) => Self::internal(&error),
-            SubscriberError::Verifier(_) => {
-                Self::retry_after(Code::Busy, "The box is busy; please try again.", PAUSE_SECS)
-            }
+            SubscriberError::Password(error) => PeopleError::from(error).into(),
+            SubscriberError::Audit(error) => error.into(),
             SubscriberError::Read(error) => error.into(),
             SubscriberError::Commit(error) => error.into(),
             SubscriberError::Entropy(error) => error.into(),
@@ -116,6 +116,3 @@ fn sentence(words: &impl std::fmt::Display) -> String {
         format!("{}{rest}.", first.to_uppercase())
     })
 }
-
-/// Seconds after which a busy box is worth asking again.
-const PAUSE_SECS: u32 = 2;
