@@ -358,8 +358,8 @@ fn details(person: Person, held: Option<&Subscriber>) -> Details {
         phone: person.phone.or_else(|| held.and_then(|held| held.phone.clone())),
         billing_address,
         service_address,
-        category: person.category.or(held.map(|held| held.category)).unwrap_or_default(),
-        standing: person.standing.or(held.map(|held| held.standing)).unwrap_or_default(),
+        category: person.category.or_else(|| held.map(|held| held.category)).unwrap_or_default(),
+        standing: person.standing.or_else(|| held.map(|held| held.standing)).unwrap_or_default(),
     }
 }
 

@@ -432,8 +432,8 @@ fn ipv6_prefix(text: &str) -> Result<Ipv6Prefix, &'static str> {
     let (address, length) = text.trim().split_once('/').ok_or(FAULT)?;
     let address: Ipv6Addr = address.parse().map_err(|_| FAULT)?;
     let length: u8 = length.parse().map_err(|_| FAULT)?;
-    let host = u32::from(length).checked_sub(128).map_or(u128::MAX.checked_shr(length.into()), |_| Some(0));
-    let clean = host.is_none_or(|host| address.to_bits() & host == 0);
+    let host = u128::MAX.checked_shr(length.into()).unwrap_or(0);
+    let clean = address.to_bits() & host == 0;
     if (1..=128).contains(&length) && clean { Ok(Ipv6Prefix { address, length }) } else { Err(FAULT) }
 }
 
