@@ -269,9 +269,8 @@ async fn logins_are_unique_and_made_from_the_customer_number() {
     let second = lab.call("POST", "/api/v1/services", &body).await;
     assert_eq!(second.body["username"], "n7-2");
     assert_eq!(second.body["network_password"].as_str().unwrap().len(), 24);
-    let body =
-        format!(r#"{{"customer_id":"N7","plan_code":"home-20","username":"N7","password":"secret sauce"}}"#);
-    assert_eq!(lab.call("POST", "/api/v1/services", &body).await.status, 409);
+    let body = r#"{"customer_id":"N7","plan_code":"home-20","username":"N7","password":"secret sauce"}"#;
+    assert_eq!(lab.call("POST", "/api/v1/services", body).await.status, 409);
     let body = format!(r#"{{"customer_id":"{customer}","service_plan":"none"}}"#);
     assert_eq!(lab.call("POST", "/api/v1/services", &body).await.status, 404);
 }

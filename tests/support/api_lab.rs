@@ -145,7 +145,7 @@ impl Lab {
         Reply {
             status,
             head: head.to_lowercase(),
-            body: serde_json::from_str(body).unwrap_or(Value::String(body.to_owned())),
+            body: serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned())),
         }
     }
 

@@ -72,7 +72,7 @@ impl Edge {
         let catalogue = Catalogue::new(&store, &entropy, &vault, currency, &zone, Arc::new(NoNetwork));
         let app = App::new(Parts {
             catalogue,
-            subscribers: Subscribers::new(store.clone(), entropy.clone(), Arc::new(passwords.clone())),
+            subscribers: Subscribers::new(store.clone(), entropy.clone(), passwords.clone()),
             people: People::new(store.clone(), &vault, entropy.clone(), passwords),
             store,
             vault,
