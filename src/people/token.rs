@@ -31,7 +31,7 @@ pub struct Claims {
     pub sid: VisitId,
     /// Its own name.
     pub jti: String,
-    /// When it was made, Unix milliseconds over 1000: seconds with a fraction kept apart.
+    /// When it was made, whole Unix seconds.
     pub iat: i64,
     /// Milliseconds of `iat` within its second, so that a token made just after a password change
     /// is told from one made just before.

@@ -19,33 +19,29 @@
 //!
 //! ```text
 //! pub fn routes() -> Vec<Route> {
+//!     let (read, write) = (Access::Staff(Permission::UsersRead), Access::Staff(Permission::UsersWrite));
 //!     vec![
-//!         Route::get("/api/v1/plans", Access::Staff(Permission::PlansRead), "List plans", list)
-//!             .query(&["search"]).lists::<PlanView>(),
-//!         Route::post("/api/v1/plans", Access::Staff(Permission::PlansWrite), "Create a plan", create)
-//!             .takes::<PlanBody>().answers::<PlanView>(201),
+//!         Route::get("/api/v1/users", read, "List staff accounts", list)
+//!             .query(&["search"]).lists::<UserView>(),
+//!         Route::post("/api/v1/users", write, "Create a staff account", create)
+//!             .takes::<UserCreate>().answers::<UserView>(201),
 //!     ]
 //! }
 //!
 //! async fn list(app: App, call: Call) -> Result<Answer, ApiError> {
 //!     let window = call.window()?;
-//!     let found = plans::list(&app.store, call.query("search"), window.offset, window.limit).await?;
-//!     Ok(Answer::list(found.plans.iter().map(PlanView::of), found.total, window))
+//!     let found = app.people.list_staff(&filter(&call)?, window.offset, window.limit).await?;
+//!     Ok(Answer::list(found.items.iter().map(|one| UserView::of(&app, one)), found.total, window))
 //! }
 //!
 //! async fn create(app: App, call: Call) -> Result<Answer, ApiError> {
-//!     let body: NewPlan = call.json()?; // `impl form::Body for NewPlan`: 422 with all field faults
-//!     let id = app.entropy.uuid_v7(call.now)?.into();
-//!     commit_answering(
-//!         &app,
-//!         &call,
-//!         || plans::create(&app.store, &call.actor, call.now, id, &body), // -> Result<Draft<Plan>, PlanError>
-//!         |plan| Answer::created(&PlanView::of(plan)),
-//!     )
-//!     .await
+//!     let body: UserCreate = call.json()?; // `impl Body for UserCreate`: 422 with all field faults
+//!     let new = hashed(&app, body).await?; // what is slow and needs no store comes before the draft
+//!     let draft = || app.people.create_staff(by(&call), &new); // a future of Result<Draft<Staff>, E>
+//!     commit_answering(&app, &call, draft, |staff| Answer::created(&UserView::of(&app, staff))).await
 //! }
 //!
-//! impl From<PlanError> for ApiError { /* each refusal to its code; ReadError and CommitError have theirs */ }
+//! impl From<PeopleError> for ApiError { /* each refusal to its code; read and commit faults have theirs */ }
 //! ```
 //!
 //! Resource files name `app.store`, never `crate::store`: reading is a use case's work
