@@ -1,3 +1,8 @@
-//! The program: reads the command line, runs one command, turns its outcome into an exit status.
+//! The program: hands the command line to [`dotmac_edge::cli`] and its exit status to the system.
+//! Nothing is decided here.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dotmac_edge::cli::main(std::env::args_os())
+}

@@ -1,0 +1,215 @@
+//! `customer`: who is served, one by one and by the roster.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use hyper::Method;
+use serde_json::{Map, Value};
+
+use super::error::CliError;
+use super::table::Table;
+use super::talk::{Load, encoded, with_query};
+use super::{Context, read, service};
+
+/// Customers.
+#[derive(Debug, Subcommand)]
+pub(super) enum Customer {
+    /// List customers
+    List(List),
+    /// Enter a customer
+    Create(Box<Create>),
+    /// Show a customer with their services
+    Show {
+        /// Customer number, portal id or id
+        customer: String,
+    },
+    /// Enter many from a CSV file; bad lines are named and the rest goes in, and again changes nothing
+    Import(Import),
+}
+
+/// Which customers.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Only those whose number, name, e-mail or phone contains this
+    #[arg(long)]
+    search: Option<String>,
+    /// How many at most
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+    /// How many to skip
+    #[arg(long, default_value_t = 0)]
+    offset: usize,
+}
+
+/// A customer to enter.
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// The first name
+    #[arg(long)]
+    first_name: String,
+    /// The last name
+    #[arg(long)]
+    last_name: String,
+    /// The customer number; made when left out
+    #[arg(long)]
+    number: Option<String>,
+    /// The e-mail address
+    #[arg(long)]
+    email: Option<String>,
+    /// The telephone number
+    #[arg(long)]
+    phone: Option<String>,
+}
+
+/// A roster to take in.
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// CSV with a header: `customer_number` or `email`, `first_name` and `last_name` (or `name`), `phone`, `street`,
+    /// `city`, `state`, `zip`, `country`, `category`, `standing`, `plan_code`, `username`, `password`
+    file: PathBuf,
+    /// Only say what would happen
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Customer {
+    pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
+        match self {
+            Self::List(list) => list.run(context),
+            Self::Create(create) => create.run(context),
+            Self::Show { customer } => show(context, &customer),
+            Self::Import(import) => import.run(context),
+        }
+    }
+}
+
+impl List {
+    fn run(self, context: &Context) -> Result<(), CliError> {
+        let (limit, offset) = (Some(self.limit.to_string()), Some(self.offset.to_string()));
+        let path = with_query(PATH, &[("search", self.search), ("limit", limit), ("offset", offset)]);
+        let found = context.daemon()?.get(&path)?;
+        if context.terminal.wants_json() {
+            context.terminal.json(&found);
+            return Ok(());
+        }
+        let mut table = Table::new(&["number", "name", "e-mail", "phone", "status", "since"]);
+        for customer in read::items(&found) {
+            table.row([
+                read::text(customer, "/customer_number"),
+                name(customer),
+                read::text(customer, "/email"),
+                read::text(customer, "/phone"),
+                read::text(customer, "/status"),
+                read::moment(customer, "/created_at"),
+            ]);
+        }
+        context.terminal.line(table.text());
+        let (shown, total) = (read::items(&found).len(), read::number(&found, "/count").unwrap_or(0));
+        if u64::try_from(shown).unwrap_or(u64::MAX) < total {
+            let next = self.offset + shown;
+            context.terminal.note(format_args!("{shown} of {total}; go on with --offset {next}"));
+        }
+        Ok(())
+    }
+}
+
+impl Create {
+    fn run(self, context: &Context) -> Result<(), CliError> {
+        let fields = [
+            ("first_name", Some(self.first_name)),
+            ("last_name", Some(self.last_name)),
+            ("customer_number", self.number),
+            ("email", self.email),
+            ("phone", self.phone),
+        ];
+        let body: Map<String, Value> =
+            fields.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into()))).collect();
+        let made = context.daemon()?.post(PATH, body.into())?;
+        if context.terminal.wants_json() {
+            context.terminal.json(&made);
+            return Ok(());
+        }
+        context.terminal.line(format_args!("{}: {}", read::text(&made, "/customer_number"), name(&made)));
+        if made.get("portal_password").is_some_and(|password| !password.is_null()) {
+            let (id, password) = (read::text(&made, "/portal_id"), read::text(&made, "/portal_password"));
+            context.terminal.line(format_args!("portal login: {id}\nportal password: {password}"));
+            context.terminal.note("The password is shown this once.");
+        }
+        Ok(())
+    }
+}
+
+impl Import {
+    fn run(self, context: &Context) -> Result<(), CliError> {
+        let daemon = context.daemon()?.patiently();
+        let roster = std::fs::read(&self.file)
+            .map_err(|error| CliError::Usage(format!("{} cannot be read: {error}", self.file.display())))?;
+        let path = with_query(IMPORT_PATH, &[("dry_run", self.dry_run.then(|| "true".to_owned()))]);
+        let report = daemon.ask(Method::POST, &path, Load::Csv(roster))?;
+        let failed = report.get("failed").and_then(Value::as_array).map_or(0, Vec::len);
+        if context.terminal.wants_json() {
+            context.terminal.json(&report);
+        } else {
+            tell(context, &report, self.dry_run);
+        }
+        if failed == 0 { Ok(()) } else { Err(CliError::Told) }
+    }
+}
+
+fn tell(context: &Context, report: &Value, dry_run: bool) {
+    let made = report.get("credentials").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if !made.is_empty() {
+        let mut table = Table::new(&["customer", "login", "network password"]);
+        for one in made {
+            table.row(
+                ["/customer_number", "/username", "/network_password"].map(|field| read::text(one, field)),
+            );
+        }
+        context.terminal.line(table.text());
+        context.terminal.note("These passwords are shown this once.");
+    }
+    for line in report.get("failed").and_then(Value::as_array).into_iter().flatten() {
+        let (number, field) = (read::text(line, "/line"), read::text(line, "/field"));
+        let field = if field.is_empty() { field } else { format!("{field} ") };
+        context.terminal.line(format_args!("line {number}: {field}{}", read::text(line, "/message")));
+    }
+    let count = |name: &str| read::number(report, name).unwrap_or(0);
+    let failed = report.get("failed").and_then(Value::as_array).map_or(0, Vec::len);
+    let would = if dry_run { "A dry run; the file would come to: " } else { "" };
+    context.terminal.line(format_args!(
+        "{would}{} new, {} changed, {} as they were, {} services, {failed} bad lines.",
+        count("/created"),
+        count("/updated"),
+        count("/unchanged"),
+        count("/services"),
+    ));
+}
+
+fn show(context: &Context, customer: &str) -> Result<(), CliError> {
+    let daemon = context.daemon()?;
+    let mut found = daemon.get(&format!("{PATH}/{}", encoded(customer)))?;
+    let id = read::text(&found, "/id");
+    let services = daemon.get(&with_query(service::PATH, &[("customer_id", Some(id))]))?;
+    if context.terminal.wants_json() {
+        if let Some(fields) = found.as_object_mut() {
+            fields.insert("services".to_owned(), read::items(&services).to_vec().into());
+        }
+        context.terminal.json(&found);
+        return Ok(());
+    }
+    context.terminal.line(format_args!("{}: {}", read::text(&found, "/customer_number"), name(&found)));
+    context.terminal.line(format_args!("  status     {}", read::text(&found, "/status")));
+    context.terminal.line(format_args!("  e-mail     {}", read::text(&found, "/email")));
+    context.terminal.line(format_args!("  phone      {}", read::text(&found, "/phone")));
+    context.terminal.line(format_args!("  portal id  {}", read::text(&found, "/portal_id")));
+    context.terminal.line(format_args!("  id         {}", read::text(&found, "/id")));
+    context.terminal.line(service::table(read::items(&services)).text());
+    Ok(())
+}
+
+fn name(customer: &Value) -> String {
+    read::text(customer, "/display_name")
+}
+
+const PATH: &str = "/api/v1/customers";
+const IMPORT_PATH: &str = "/api/v1/customers/import";

@@ -1,0 +1,219 @@
+//! The lab: a folder, a configuration, free ports, and the daemon as a child process of the same
+//! program. Dropping it ends the daemon and removes the folder.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use hyper::Method;
+
+use crate::cli::Context;
+use crate::cli::error::CliError;
+use crate::cli::talk::{Load, Talk};
+use crate::cli::terminal::Terminal;
+
+/// A box of one's own.
+pub(super) struct Lab {
+    folder: PathBuf,
+    program: PathBuf,
+    ports: Ports,
+    daemon: Option<Child>,
+    terminal: Terminal,
+}
+
+/// Where its doors are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ports {
+    pub(super) admin: SocketAddr,
+    pub(super) metrics: SocketAddr,
+    pub(super) authentication: SocketAddr,
+    pub(super) accounting: SocketAddr,
+}
+
+impl Lab {
+    /// Makes folder and configuration; starts nothing.
+    pub(super) fn build(context: &Context) -> Result<Self, CliError> {
+        let folder = std::env::temp_dir().join(format!("{PREFIX}{}", std::process::id()));
+        let doing = format!("make {}", folder.display());
+        let program =
+            std::env::current_exe().map_err(|error| CliError::failed("find this program's file", &error))?;
+        let ports = Ports::free().map_err(|error| CliError::failed("find free ports", &error))?;
+        DirBuilder::new().mode(0o700).create(&folder).map_err(|error| CliError::failed(&doing, &error))?;
+        let lab = Self { folder, program, ports, daemon: None, terminal: context.terminal };
+        let text = lab.configuration()?;
+        lab.write("edge.toml", &text)?;
+        Ok(lab)
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    pub(super) const fn ports(&self) -> Ports {
+        self.ports
+    }
+
+    pub(super) fn config(&self) -> PathBuf {
+        self.folder.join("edge.toml")
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.folder.join("daemon.log")
+    }
+
+    /// A way to the daemon as the box's own console.
+    pub(super) fn console(&self) -> Talk {
+        Talk::control(self.socket(), self.terminal)
+    }
+
+    /// A way to the daemon as a program on the network.
+    pub(super) const fn api(&self) -> Talk {
+        Talk::http(self.ports.admin, self.terminal)
+    }
+
+    /// A private file in the folder.
+    pub(super) fn write(&self, name: &str, text: &str) -> Result<PathBuf, CliError> {
+        let path = self.folder.join(name);
+        let made = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let written = made.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
+        written.map_err(|error| CliError::failed(&format!("write {}", path.display()), &error))?;
+        Ok(path)
+    }
+
+    /// Starts the daemon and waits until it is ready; gives its process id.
+    pub(super) async fn start(&mut self) -> Result<u32, CliError> {
+        let failed = |error: std::io::Error| CliError::failed("start the daemon", &error);
+        let log =
+            OpenOptions::new().append(true).create(true).mode(0o600).open(self.log()).map_err(failed)?;
+        let errors = log.try_clone().map_err(failed)?;
+        let child = Command::new(&self.program)
+            .arg("--config")
+            .arg(self.config())
+            .arg("serve")
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            // Of its own group, so that Ctrl-C is ours to answer.
+            .process_group(0)
+            .spawn()
+            .map_err(failed)?;
+        let pid = child.id();
+        self.daemon = Some(child);
+        self.write(DAEMON_PID, &format!("{pid}\n"))?;
+        self.until_ready().await?;
+        Ok(pid)
+    }
+
+    /// Ends the daemon as a power cut would, as far as a process can be cut.
+    pub(super) fn cut(&mut self) -> Result<(), CliError> {
+        let Some(mut child) = self.daemon.take() else { return Ok(()) };
+        let ended = child.kill().and_then(|()| child.wait());
+        ended.map(drop).map_err(|error| CliError::failed("kill the daemon", &error))
+    }
+
+    /// Waits for as long as the daemon lives.
+    pub(super) async fn until_it_ends(&mut self) -> Result<(), CliError> {
+        while !self.has_ended() {
+            tokio::time::sleep(LOOK).await;
+        }
+        Err(CliError::NotSo("the daemon ended by itself".to_owned()))
+    }
+
+    /// The end of the daemon's log.
+    pub(super) fn last_words(&self) -> String {
+        let text = fs::read_to_string(self.log()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        let last = lines.iter().skip(lines.len().saturating_sub(LAST_LINES));
+        last.map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    }
+
+    async fn until_ready(&mut self) -> Result<(), CliError> {
+        let waiting = async {
+            loop {
+                if self.has_ended() {
+                    return Err(CliError::NotSo("the daemon ended before it was ready".to_owned()));
+                }
+                let answer = self.api().send(Method::GET, "/ready", Load::Nothing).await;
+                if answer.is_ok_and(|answer| answer.status.is_success()) {
+                    return Ok(());
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let waited = tokio::time::timeout(START_LIMIT, waiting).await;
+        waited.unwrap_or_else(|_| {
+            Err(CliError::NotSo(format!("the daemon was not ready within {} s", START_LIMIT.as_secs())))
+        })
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.daemon.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)))
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.join("control.sock")
+    }
+
+    fn configuration(&self) -> Result<String, CliError> {
+        let folder = self.folder.display().to_string();
+        if folder.contains(['\'', '\n']) {
+            return Err(CliError::Usage(format!("set TMPDIR to another folder than {folder:?}")));
+        }
+        let group = nix::unistd::Group::from_gid(nix::unistd::getegid()).ok().flatten();
+        let group = group.map_or_else(String::new, |group| format!("group = '{}'\n", group.name));
+        let Ports { admin, metrics, authentication, accounting } = self.ports;
+        Ok(format!(
+            "# Made by `dotmac-edge demo`; it goes with the demo.\n\
+             [site]\nname = \"Demo POP\"\ntimezone = \"Africa/Lagos\"\ncurrency = \"NGN\"\n\n\
+             [store]\npath = '{folder}/store'\n\n\
+             [http]\nadmin = \"{admin}\"\nmetrics = \"{metrics}\"\n\n\
+             [radius]\nauthentication = [\"{authentication}\"]\naccounting = [\"{accounting}\"]\n\n\
+             [control]\nsocket = '{socket}'\n{group}\n\
+             [log]\nformat = \"console\"\n\n\
+             [secrets]\nkey = 'file:{folder}/box.key'\n",
+            socket = self.socket().display(),
+        ))
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // An end that fails leaves a folder that the next demo removes.
+        let _ = self.cut();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Ports {
+    /// Four ports that were free a moment ago, all held until the last is known.
+    fn free() -> std::io::Result<Self> {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let (admin, metrics) = (TcpListener::bind(any)?, TcpListener::bind(any)?);
+        let (authentication, accounting) = (UdpSocket::bind(any)?, UdpSocket::bind(any)?);
+        Ok(Self {
+            admin: admin.local_addr()?,
+            metrics: metrics.local_addr()?,
+            authentication: authentication.local_addr()?,
+            accounting: accounting.local_addr()?,
+        })
+    }
+}
+
+/// The folder's name before the demo's process id.
+pub(super) const PREFIX: &str = "dotmac-edge-demo-";
+/// The file with the daemon's process id.
+pub(super) const DAEMON_PID: &str = "daemon.pid";
+/// Between two looks at the daemon.
+const LOOK: Duration = Duration::from_millis(20);
+/// Opening a store takes well under a second; a slow machine gets its time.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// What a person reads of a log.
+const LAST_LINES: usize = 20;

@@ -1,0 +1,229 @@
+//! `service`: a customer's contract under a plan, with its network login.
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::error::CliError;
+use super::table::Table;
+use super::talk::{encoded, with_query};
+use super::{Context, human, read, stdin};
+
+/// Services: a customer's contract under a plan.
+#[derive(Debug, Subcommand)]
+pub(super) enum Service {
+    /// List services
+    List(List),
+    /// Make a service; its network password is generated and shown once, or read from standard input
+    Create(Create),
+    /// Put a service into force
+    Provision(Reference),
+    /// Show a service: its terms, whether it lets in, and why
+    Show(Reference),
+    /// Lock a service
+    Suspend(Suspend),
+    /// Resolve a lock that staff placed
+    Resume(Resume),
+    /// End a service for good
+    Terminate(Reference),
+}
+
+/// Which service.
+#[derive(Debug, Args)]
+pub(super) struct Reference {
+    /// Its login, number or id
+    service: String,
+}
+
+/// Which services.
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Only this customer's: number or id
+    #[arg(long)]
+    customer: Option<String>,
+    /// Only those on this plan: code or id
+    #[arg(long)]
+    plan: Option<String>,
+    /// Only those whose login or number contains this
+    #[arg(long)]
+    search: Option<String>,
+    /// How many at most
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+}
+
+/// A service to make.
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// The customer: number or id
+    #[arg(long)]
+    customer: String,
+    /// The plan: code or id
+    #[arg(long)]
+    plan: String,
+    /// The network login; made from the customer number when left out
+    #[arg(long, value_name = "LOGIN")]
+    username: Option<String>,
+    /// Read the network password as one line of standard input
+    #[arg(long)]
+    password_stdin: bool,
+    /// Put it into force at once
+    #[arg(long)]
+    provision: bool,
+}
+
+/// A lock to place.
+#[derive(Debug, Args)]
+pub(super) struct Suspend {
+    #[command(flatten)]
+    reference: Reference,
+    /// Why: admin, customer_hold or fraud
+    #[arg(long, default_value = "admin")]
+    reason: String,
+    /// A note for colleagues
+    #[arg(long)]
+    note: Option<String>,
+}
+
+/// A lock to resolve.
+#[derive(Debug, Args)]
+pub(super) struct Resume {
+    #[command(flatten)]
+    reference: Reference,
+    /// Which: admin, customer_hold or fraud
+    #[arg(long, default_value = "admin")]
+    reason: String,
+}
+
+impl Service {
+    pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
+        match self {
+            Self::List(list) => list.run(context),
+            Self::Create(create) => create.run(context),
+            Self::Show(reference) => {
+                show(context, &context.daemon()?.get(&path_of(&reference.service))?);
+                Ok(())
+            }
+            Self::Provision(reference) => act(context, &reference.service, "provision", json!({})),
+            Self::Suspend(suspend) => {
+                let body = json!({ "reason": suspend.reason, "note": suspend.note });
+                act(context, &suspend.reference.service, "suspend", body)
+            }
+            Self::Resume(resume) => {
+                act(context, &resume.reference.service, "resume", json!({ "reason": resume.reason }))
+            }
+            Self::Terminate(reference) => act(context, &reference.service, "terminate", json!({})),
+        }
+    }
+}
+
+impl List {
+    fn run(self, context: &Context) -> Result<(), CliError> {
+        let limit = Some(self.limit.to_string());
+        let parameters =
+            [("customer_id", self.customer), ("plan", self.plan), ("search", self.search), ("limit", limit)];
+        let found = context.daemon()?.get(&with_query(PATH, &parameters))?;
+        if context.terminal.wants_json() {
+            context.terminal.json(&found);
+        } else {
+            context.terminal.line(table(read::items(&found)).text());
+        }
+        Ok(())
+    }
+}
+
+impl Create {
+    fn run(self, context: &Context) -> Result<(), CliError> {
+        let daemon = context.daemon()?;
+        let mut body = Map::new();
+        body.insert("customer_id".to_owned(), self.customer.into());
+        body.insert("plan_code".to_owned(), self.plan.into());
+        if let Some(username) = self.username {
+            body.insert("username".to_owned(), username.into());
+        }
+        if self.password_stdin {
+            let secret = stdin::secret(context.terminal, "Network password")?;
+            let text = secret.expose_text().map(Value::from);
+            let text = text.ok_or_else(|| CliError::Usage("the password is not UTF-8".to_owned()))?;
+            body.insert("password".to_owned(), text);
+        }
+        let made = daemon.post(PATH, body.into())?;
+        if context.terminal.wants_json() {
+            context.terminal.json(&made);
+        } else {
+            context.terminal.line(format_args!("login: {}", read::text(&made, "/username")));
+            context.terminal.line(format_args!("password: {}", read::text(&made, "/network_password")));
+            context
+                .terminal
+                .note("The password is shown this once; enter it on the subscriber's router now.");
+        }
+        if self.provision {
+            return act(context, &read::text(&made, "/id"), "provision", json!({}));
+        }
+        Ok(())
+    }
+}
+
+/// One step of a service's life.
+fn act(context: &Context, service: &str, action: &str, body: Value) -> Result<(), CliError> {
+    let done = context.daemon()?.post(&format!("{}/{action}", path_of(service)), body)?;
+    let service = done.get("service_instance").unwrap_or(&done);
+    show(context, service);
+    if read::text(service, "/status") == "provisioning" {
+        context.terminal.note("It becomes active once enforcement has proof; see: dotmac-edge service show");
+    }
+    Ok(())
+}
+
+/// Services as rows.
+pub(super) fn table(services: &[Value]) -> Table {
+    let mut table = Table::new(&["login", "number", "plan", "status", "paid until", "reason"]);
+    for service in services {
+        table.row([
+            read::text(service, "/username"),
+            read::text(service, "/service_number"),
+            read::text(service, "/plan_code"),
+            read::text(service, "/status"),
+            read::moment(service, "/paid_until"),
+            read::text(service, "/reason"),
+        ]);
+    }
+    table
+}
+
+fn show(context: &Context, service: &Value) {
+    if context.terminal.wants_json() {
+        context.terminal.json(service);
+        return;
+    }
+    let (login, number) = (read::text(service, "/username"), read::text(service, "/service_number"));
+    context.terminal.line(format_args!("{login} (service {number})"));
+    let text = |pointer: &str| read::text(service, pointer);
+    let lines = [
+        ("plan", format!("{} ({}), {}", text("/plan_code"), text("/plan_name"), speeds(service))),
+        ("status", text("/status")),
+        ("reason", text("/reason")),
+        ("locks", text("/locks")),
+        ("paid until", read::moment(service, "/paid_until")),
+        ("left", read::number(service, "/remaining_octets").map_or_else(|| "-".to_owned(), human::octets)),
+        ("address", text("/ipv4")),
+        ("customer", text("/customer_id")),
+        ("id", read::text(service, "/id")),
+    ];
+    for (name, value) in lines {
+        if value != "-" && !value.is_empty() {
+            context.terminal.line(format_args!("  {name:<10} {value}"));
+        }
+    }
+}
+
+fn speeds(service: &Value) -> String {
+    let rate = |pointer| read::number(service, pointer).map_or_else(|| "-".to_owned(), human::rate);
+    format!("{} down, {} up", rate("/terms/download_bps"), rate("/terms/upload_bps"))
+}
+
+fn path_of(service: &str) -> String {
+    format!("{PATH}/{}", encoded(service))
+}
+
+/// Where services are.
+pub(super) const PATH: &str = "/api/v1/services";
