@@ -29,8 +29,10 @@ use crate::people::subscribers::Subscribers;
 use crate::people::{People, PeopleError};
 use crate::serve::api::{self, App, RouteFault};
 use crate::serve::control::{self, ControlError, Place};
+use crate::serve::http::metrics as metrics_page;
 use crate::serve::http::server::{self, Listener};
-use crate::serve::radius::{self, BindError, Bound, Limits, Parts, Sockets};
+use crate::serve::radius as nas_door;
+use crate::serve::radius::{BindError, Bound, Limits, Parts, RadiusDoor, Sockets, Verify};
 use crate::store::contract::ReadError;
 use crate::store::snapshot::{Snapshot, Unseal};
 use crate::store::vault::{SealedSecret, Vault};
@@ -105,7 +107,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         workers: radius.workers,
         receive_buffer: usize::try_from(radius.receive_buffer.octets()).unwrap_or(usize::MAX),
     };
-    let bound = radius::bind(&radius.authentication, &radius.accounting, sockets)?;
+    let bound = nas_door::bind(&radius.authentication, &radius.accounting, sockets)?;
     let admin_listener = listen(config.http.admin, "http.admin").await?;
     let metrics_listener = listen(config.http.metrics, "http.metrics").await?;
 
@@ -153,7 +155,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     let tasks = vec![
         serve(Listener::Tcp(admin_listener), router.clone()),
         serve(control, router),
-        serve(Listener::Tcp(metrics_listener), metrics::router()),
+        serve(Listener::Tcp(metrics_listener), metrics_page::router(metrics::text)),
     ];
     let radius = open_radius(bound, &world, &access, &passwords)?;
     Ok(Running {
@@ -237,11 +239,11 @@ fn open_radius(
     world: &World<'_>,
     access: &Arc<Access>,
     passwords: &Passwords,
-) -> Result<radius::RadiusDoor, StartError> {
+) -> Result<RadiusDoor, StartError> {
     let settings = &world.config.radius;
     let workers = settings.workers.max(1);
     let (passwords, runtime) = (passwords.clone(), Handle::current());
-    let verify: radius::Verify = Box::new(move |slow, answer| {
+    let verify: Verify = Box::new(move |slow, answer| {
         let passwords = passwords.clone();
         runtime.spawn(async move {
             answer(passwords.verify(slow.password, Some(&slow.verifier)).await.ok());

@@ -130,8 +130,8 @@ impl Job for Watch {
 
     async fn run(&mut self, now: Timestamp) -> Report {
         super::metrics::gauges(self.access.open_sessions(), self.access.snapshot().services());
-        let unreadable = self.access.snapshot().problems().into_iter().map(|(what, why)| (what, why));
-        self.replace("record-unreadable", Severity::Warn, unreadable.collect(), now);
+        let unreadable = self.access.snapshot().problems();
+        self.replace("record-unreadable", Severity::Warn, unreadable, now);
         let damaged = self
             .store
             .damage()

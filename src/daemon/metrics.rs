@@ -1,11 +1,7 @@
-//! `/metrics`: what the daemon counts, in Prometheus' text format, on a listener of its own.
+//! What the daemon counts: the recorder, its text, and what is measured rather than counted.
 
 use std::sync::OnceLock;
 
-use axum::Router;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
-use axum::routing::get;
 use metrics::gauge;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
@@ -19,21 +15,16 @@ pub(super) fn install() {
     });
 }
 
-/// The listener's only page.
-pub(super) fn router() -> Router {
-    Router::new().route("/metrics", get(render))
+/// Everything counted so far, in Prometheus' text format.
+pub(super) fn text() -> String {
+    RECORDER.get().and_then(Option::as_ref).map(PrometheusHandle::render).unwrap_or_default()
 }
 
-/// Sets what is measured rather than counted.
+/// Sets the gauges.
 pub(super) fn gauges(open_sessions: usize, services: usize) {
     let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
     gauge!("dotmac_sessions_open").set(number(open_sessions));
     gauge!("dotmac_services").set(number(services));
-}
-
-async fn render() -> impl IntoResponse {
-    let text = RECORDER.get().and_then(Option::as_ref).map(PrometheusHandle::render).unwrap_or_default();
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
 /// One recorder a process: the crate knows no other.

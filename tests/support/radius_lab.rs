@@ -108,7 +108,9 @@ impl Lab {
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::UNIX_EPOCH,
         };
-        let unit = Unit::once(Uuid::now_v7()).put::<NasTable>(&id, &nas).unwrap();
+        let unit = Unit::once(Entropy::System.uuid_v7(Clock::System.now()).unwrap())
+            .put::<NasTable>(&id, &nas)
+            .unwrap();
         self.runtime.block_on(self.store.commit(unit)).unwrap();
     }
 
@@ -116,7 +118,9 @@ impl Lab {
         let id = ServiceId(Uuid::from_u128(number));
         let sealed = self.seal(&credential_context(id), password);
         let service = service(id, username, sealed);
-        let unit = Unit::once(Uuid::now_v7()).put::<Services>(&id, &service).unwrap();
+        let unit = Unit::once(Entropy::System.uuid_v7(Clock::System.now()).unwrap())
+            .put::<Services>(&id, &service)
+            .unwrap();
         self.runtime.block_on(self.store.commit(unit)).unwrap();
         id
     }

@@ -13,6 +13,7 @@
 
 pub mod body;
 pub mod guard;
+pub mod metrics;
 pub mod peer;
 pub mod server;
 
