@@ -81,7 +81,7 @@ impl Lab {
         let proofs = Arc::new(Proofs::default());
         let catalogue = catalogue(&store, &vault, &proofs);
         let cost = Cost { memory_kib: 64, passes: 1, lanes: 1 };
-        let passwords = Passwords::start(cost, 1, Entropy::System).unwrap();
+        let passwords = Passwords::start(cost, 1, 256, Entropy::System).unwrap();
         let people = People::new(store.clone(), &vault, Entropy::System, passwords.clone());
         hire(&people, &store, EMAIL, Role::Owner).await;
         hire(&people, &store, "cashier@example.net", Role::Cashier).await;
