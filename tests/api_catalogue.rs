@@ -423,3 +423,21 @@ async fn lists_of_sessions_and_logins_take_their_filters() {
     let denied = lab.send("GET", "/api/v1/nas-devices", &[("authorization", &cashier)], "").await;
     assert_eq!(denied.status, 403);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_roster_is_taken_in_parts_that_follow_one_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::open(dir.path()).await;
+    let mut roster = String::from("customer_number,name\n");
+    for number in 0..5_003 {
+        roster.push_str(&format!("Z{number},Ada Obi\n"));
+    }
+    let token = format!("Bearer {}", lab.token);
+    let headers = [("authorization", token.as_str()), ("content-type", "text/csv")];
+    let first = lab.send("POST", "/api/v1/customers/import", &headers, &roster).await;
+    assert_eq!((&first.body["created"], &first.body["next_line"]), (&5_000.into(), &5_002.into()));
+    let rest = lab.send("POST", "/api/v1/customers/import?from_line=5002", &headers, &roster).await;
+    assert_eq!(rest.body["created"], 3, "{rest:?}");
+    assert!(rest.body["next_line"].is_null());
+    assert_eq!(lab.get("/api/v1/customers?limit=1").await.body["total"], 5_003);
+}

@@ -68,8 +68,19 @@ pub struct Report {
     pub services: u64,
     /// Lines that were not taken.
     pub failed: Vec<BadLine>,
+    /// The line to go on from, where the roster is longer than one run.
+    pub next_line: Option<u64>,
     /// Network passwords that were made, to be shown once.
     pub credentials: Vec<MadeCredential>,
+}
+
+/// Which part of a roster to import, and how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Part {
+    /// The first line to take: [`Report::next_line`] of the run before, else 0.
+    pub from_line: u64,
+    /// Whether to commit nothing.
+    pub dry_run: bool,
 }
 
 /// A network password that was made for a line.
@@ -112,7 +123,8 @@ impl Import {
         Self { store, services, provisioning, vault }
     }
 
-    /// Imports a roster; a dry run decides every line and commits none.
+    /// Imports the part of a roster that `part` names, at most [`A_RUN`] lines of it; a dry run
+    /// decides every line and commits none.
     ///
     /// # Errors
     /// A field error when the header is wrong; a fault of ours that stops the run: what was
@@ -122,7 +134,7 @@ impl Import {
         register: &Register<'_>,
         actor: &Actor,
         roster: &[u8],
-        dry_run: bool,
+        part: Part,
         now: Timestamp,
     ) -> Result<Report, Fault> {
         let rows = Roster::read(roster)
@@ -137,13 +149,17 @@ impl Import {
             report: Report::default(),
         };
         let mut waiting = Vec::new();
-        for row in rows {
+        for (taken, row) in rows.skip_while(|row| line_of(row) < part.from_line).enumerate() {
+            if taken >= A_RUN {
+                run.report.next_line = Some(line_of(&row));
+                break;
+            }
             let numbered = row.as_ref().is_ok_and(|row| row.person.customer_number.is_some());
             if waiting.len() >= GROUP || !numbered {
                 run.settle(std::mem::take(&mut waiting)).await?;
             }
             let Some(decided) = run.decide(row).await? else { continue };
-            if dry_run {
+            if part.dry_run {
                 run.count(decided);
             } else {
                 waiting.push(self.submit(decided));
@@ -339,6 +355,13 @@ impl Run<'_, '_> {
     }
 }
 
+const fn line_of(row: &Result<Row, BadLine>) -> u64 {
+    match row {
+        Ok(row) => row.line,
+        Err(bad) => bad.line,
+    }
+}
+
 /// What a fault says about one line; a fault of ours is given back and ends the run.
 fn bad_line(line: u64, fault: Fault) -> Result<BadLine, Fault> {
     let bad = |field: &str, message: String| Ok(BadLine { line, field: field.to_owned(), message });
@@ -363,5 +386,7 @@ fn bad_line(line: u64, fault: Fault) -> Result<BadLine, Fault> {
 /// A line that was decided, and its place in the store's queue.
 type Waiting = (Decided, Result<Submitted, CommitError>);
 
+/// Lines of one run: some seconds of work on a small box, well within the time that a client waits.
+pub const A_RUN: usize = 5_000;
 /// Lines that are committed together: one sync of the disk for all of them.
 const GROUP: usize = 256;

@@ -15,7 +15,7 @@ use super::shape::Answer;
 use crate::catalogue::directory::{CustomerFilter, CustomerView as Kept};
 use crate::catalogue::fault::Fault;
 use crate::catalogue::form::{Form, Said};
-use crate::catalogue::import::{Register, Report};
+use crate::catalogue::import::{Part, Register, Report};
 use crate::catalogue::plan_form::named;
 use crate::catalogue::roster::{BadLine, Person, split_name};
 use crate::catalogue::standing::CustomerStatus;
@@ -38,7 +38,7 @@ pub fn routes() -> Vec<Route> {
             .takes::<CustomerBody>()
             .answers::<EnteredView>(201),
         Route::post("/api/v1/customers/import", importing, "Import a roster in CSV", import)
-            .query(&["dry_run"])
+            .query(&["dry_run", "from_line"])
             .body_limit(IMPORT_LIMIT)
             .answers::<ReportView>(200),
         Route::get("/api/v1/customers/{id}", reading, "Read a customer by id or customer number", get)
@@ -157,6 +157,8 @@ pub struct ReportView {
     pub services: u64,
     /// Lines that were not taken.
     pub failed: Vec<BadLineView>,
+    /// The line to go on from, as `from_line`, where the roster is longer than one request takes.
+    pub next_line: Option<u64>,
     /// Network passwords that were made; shown this once.
     pub credentials: Vec<CredentialView>,
 }
@@ -237,6 +239,7 @@ impl ReportView {
             updated: report.updated,
             unchanged: report.unchanged,
             services: report.services,
+            next_line: report.next_line,
             failed: report.failed.into_iter().map(bad).collect(),
             credentials: credentials.into_iter().map(credential).collect(),
         }
@@ -317,8 +320,9 @@ async fn close(app: App, call: Call) -> Result<Answer, ApiError> {
 async fn import(app: App, call: Call) -> Result<Answer, ApiError> {
     call.expect_type(&["text/csv"])?;
     let dry_run = call.query_as("dry_run")?.unwrap_or(false);
-    let report =
-        app.catalogue.import.run(&register(&app, &call), &call.actor, &call.body, dry_run, call.now).await?;
+    let part = Part { from_line: call.query_as("from_line")?.unwrap_or(0), dry_run };
+    let register = register(&app, &call);
+    let report = app.catalogue.import.run(&register, &call.actor, &call.body, part, call.now).await?;
     Ok(Answer::ok(&ReportView::of(report, dry_run)))
 }
 
