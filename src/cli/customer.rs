@@ -100,7 +100,7 @@ impl List {
                 read::text(customer, "/email"),
                 read::text(customer, "/phone"),
                 read::text(customer, "/status"),
-                read::moment(customer, "/created_at"),
+                read::text(customer, "/created_at"),
             ]);
         }
         context.terminal.line(table.text());

@@ -18,15 +18,6 @@ pub(super) fn number(value: &Value, pointer: &str) -> Option<u64> {
     value.pointer(pointer).and_then(Value::as_u64)
 }
 
-/// A time of the API, without fractions of a second.
-pub(super) fn moment(value: &Value, pointer: &str) -> String {
-    let text = text(value, pointer);
-    match text.split_once('.') {
-        Some((seconds, _)) if text.ends_with('Z') => format!("{seconds}Z"),
-        Some(_) | None => text,
-    }
-}
-
 /// The items of a list.
 pub(super) fn items(value: &Value) -> &[Value] {
     let list = value.get("items").or_else(|| value.get("data")).unwrap_or(value);
@@ -37,7 +28,7 @@ pub(super) fn items(value: &Value) -> &[Value] {
 pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => without_fraction(text).unwrap_or_else(|| text.clone()),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
         Value::Number(number) => number.to_string(),
@@ -47,6 +38,13 @@ pub(super) fn shown(value: &Value) -> String {
             fields.collect::<Vec<_>>().join(", ")
         }
     }
+}
+
+/// A time of the API without fractions of a second; `None` for any other text.
+fn without_fraction(text: &str) -> Option<String> {
+    let (seconds, fraction) = text.split_once('.')?;
+    let is_time = fraction.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok();
+    is_time.then(|| format!("{seconds}Z"))
 }
 
 #[cfg(test)]
@@ -61,7 +59,8 @@ mod tests {
         assert_eq!(text(&value, "/a/b"), "-");
         assert_eq!(text(&value, "/a/c"), "x, 2");
         assert_eq!(first(&value, &["/none", "/a/b", "/n"]), "0");
-        assert_eq!(moment(&value, "/at"), "2026-01-31T12:00:00Z");
+        assert_eq!(text(&value, "/at"), "2026-01-31T12:00:00Z");
+        assert_eq!(shown(&json!("a.bZ")), "a.bZ");
         assert_eq!(items(&json!({"items": [1, 2]})).len(), 2);
     }
 }

@@ -183,7 +183,7 @@ pub(super) fn table(services: &[Value]) -> Table {
             read::text(service, "/service_number"),
             read::text(service, "/plan_code"),
             read::text(service, "/status"),
-            read::moment(service, "/paid_until"),
+            read::text(service, "/paid_until"),
             read::text(service, "/reason"),
         ]);
     }
@@ -203,7 +203,7 @@ fn show(context: &Context, service: &Value) {
         ("status", text("/status")),
         ("reason", text("/reason")),
         ("locks", text("/locks")),
-        ("paid until", read::moment(service, "/paid_until")),
+        ("paid until", read::text(service, "/paid_until")),
         ("left", read::number(service, "/remaining_octets").map_or_else(|| "-".to_owned(), human::octets)),
         ("address", text("/ipv4")),
         ("customer", text("/customer_id")),

@@ -55,7 +55,7 @@ fn explained(service: &Value) -> String {
     lines.extend(many(service, "/locks", "locks", "none"));
     lines.extend(many(service, "/intervals", "paid for", "nothing"));
     if service.pointer("/period_start").is_some_and(Value::is_string) {
-        lines.push(format!("  period      since {}", read::moment(service, "/period_start")));
+        lines.push(format!("  period      since {}", read::text(service, "/period_start")));
     }
     lines.push(format!("  usage       {}", usage(service)));
     if may {
@@ -100,7 +100,7 @@ fn granted(service: &Value) -> String {
         vec![format!("{} down, {} up", rate("/entitlement/download_bps"), rate("/entitlement/upload_bps"))];
     parts.extend(number("/entitlement/remaining_octets").map(|left| format!("{} left", human::octets(left))));
     if service.pointer("/entitlement/ends_at").is_some_and(Value::is_string) {
-        parts.push(format!("until {}", read::moment(service, "/entitlement/ends_at")));
+        parts.push(format!("until {}", read::text(service, "/entitlement/ends_at")));
     }
     parts.extend(number("/entitlement/device_limit").map(|limit| format!("{limit} device(s) at a time")));
     parts.join(", ")
@@ -115,7 +115,7 @@ fn decided(decisions: &[Value]) -> String {
     for decision in decisions {
         let refusal = read::first(decision, &["/refusal/code", "/refusal"]);
         table.row([
-            read::moment(decision, "/last_at"),
+            read::text(decision, "/last_at"),
             read::text(decision, "/count"),
             if refusal == "-" { "accepted".to_owned() } else { refusal },
             read::text(decision, "/method"),

@@ -9,6 +9,8 @@ mod radclient;
 mod script;
 mod stale;
 
+use std::cell::Cell;
+
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -32,24 +34,30 @@ impl Demo {
         radclient::must_be_there()?;
         stale::remove(&std::env::temp_dir());
         let mut lab = Lab::build(context)?;
+        let done = Cell::new(false);
         let shown = runtime()?.block_on(async {
             tokio::select! {
-                shown = show(context, &mut lab, self.once) => shown,
+                shown = show(context, &mut lab, self.once, &done) => shown,
                 told = told_to_stop() => told,
             }
         });
         if let Err(CliError::NotSo(_) | CliError::Unreachable(_) | CliError::Usage(_)) = &shown {
             context.terminal.note(format_args!("The daemon's last words:\n{}", lab.last_words()));
         }
-        shown
+        match shown {
+            Err(CliError::Told) if done.get() => Ok(()),
+            shown => shown,
+        }
     }
 }
 
-async fn show(context: &Context, lab: &mut Lab, once: bool) -> Result<(), CliError> {
+/// Sets `done` when the journey has come to its end.
+async fn show(context: &Context, lab: &mut Lab, once: bool, done: &Cell<bool>) -> Result<(), CliError> {
     context.terminal.line(format_args!("A subscriber's journey, in {}\n", lab.folder().display()));
     let mut script = Script::new(context);
     let keys = journey::run(context, lab, &mut script).await?;
     context.terminal.line(format_args!("\nThe journey is done: {}.", script.sum()));
+    done.set(true);
     if once {
         return Ok(());
     }
@@ -57,7 +65,7 @@ async fn show(context: &Context, lab: &mut Lab, once: bool) -> Result<(), CliErr
     lab.until_it_ends().await
 }
 
-/// Ctrl-C, or who closes the terminal; an end, not a fault.
+/// Ctrl-C, or who closes the terminal: the end of a demo that stays up, else one that was cut short.
 async fn told_to_stop() -> Result<(), CliError> {
     let on = |kind| signal(kind).map_err(|error| CliError::failed("receive signals", &error));
     let (mut interrupt, mut terminate, mut hangup) =
