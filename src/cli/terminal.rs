@@ -35,8 +35,8 @@ impl Terminal {
 
     /// A record, as JSON.
     pub(super) fn json(self, value: &Value) {
-        // Written by serde_json, which escapes control characters; a Value always has a text.
-        self.line(serde_json::to_string_pretty(value).unwrap_or_default());
+        // A Value always has a text.
+        self.line(escaped(&serde_json::to_string_pretty(value).unwrap_or_default()));
     }
 
     /// What is said beside the result: progress, warnings, what to do next.
@@ -89,12 +89,33 @@ pub(super) fn harmless(text: &str) -> String {
         .collect()
 }
 
+/// JSON without raw control characters: `serde_json` escapes those of ASCII up to 0x1f, and the others
+/// can only stand inside of texts, where an escape means the same.
+fn escaped(json: &str) -> String {
+    let escape = |symbol: char| {
+        if symbol.is_control() && symbol != '\n' {
+            format!("\\u{:04x}", u32::from(symbol))
+        } else {
+            symbol.to_string()
+        }
+    };
+    json.chars().map(escape).collect()
+}
+
 /// Shorter waits need no explanation.
 const TICK: std::time::Duration = std::time::Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_says_the_same_after_its_control_characters_are_escaped() {
+        let value = serde_json::json!({"name": "a\u{9b}\u{7f}\u{1b}\n"});
+        let text = escaped(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(!text.contains(['\u{9b}', '\u{7f}', '\u{1b}']));
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
 
     #[test]
     fn a_name_from_outside_cannot_move_the_cursor() {

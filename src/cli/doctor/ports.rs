@@ -59,12 +59,15 @@ fn check(wanted: &Wanted, daemon_is_up: bool) -> Check {
     let holders: Vec<String> = held(*transport)
         .into_iter()
         .filter(|held| overlaps(held.address, *address))
-        .map(|held| owner(held.inode).unwrap_or_else(|| "a process that cannot be seen from here".to_owned()))
+        .map(|held| owner(held.inode).unwrap_or_else(|| UNSEEN.to_owned()))
         .collect();
     let ours = holders.iter().any(|holder| holder.starts_with(OUR_NAME));
     match holders.first() {
-        Some(holder) if ours || (daemon_is_up && !holder.contains('(')) => {
+        Some(holder) if ours || (daemon_is_up && holder == UNSEEN) => {
             Check::ok(NAME, format!("{place} is held by {holder}"))
+        }
+        Some(holder) if holder == UNSEEN => {
+            Check::warn(NAME, format!("{place} is held by {holder}"), "run doctor as root to see by whom")
         }
         Some(holder) => Check::fail(
             NAME,
@@ -176,6 +179,8 @@ impl Transport {
 
 /// `TCP_LISTEN` of the kernel's `tcp_states.h`.
 const LISTENING: &str = "0A";
+/// For a holder whose files this user may not look at.
+const UNSEEN: &str = "a process that cannot be seen from here";
 /// Our own process name.
 const OUR_NAME: &str = "dotmac-edge ";
 
