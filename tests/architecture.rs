@@ -64,7 +64,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("ipnet", &[ALL]),
     ("subtle", &[ALL]),
     ("zeroize", &[ALL]),
-    ("secrecy", &[ALL]),
     ("base64", &[ALL]),
     // Tasks and the log: wherever there is I/O.
     ("tokio", IMPURE),
@@ -94,7 +93,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("nix", &["store", "serve/radius", "serve/control", "config", "daemon", "cli"]),
     ("socket2", &["serve", "daemon"]),
     ("sd_notify", &["daemon"]),
-    ("listenfd", &["daemon"]),
     ("getrandom", &["base/entropy.rs"]),
     // HTTP.
     ("axum", HTTP),
@@ -102,7 +100,6 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hyper_util", HTTP),
     ("http_body_util", HTTP),
     ("tower", HTTP),
-    ("tower_http", HTTP),
     ("utoipa", &["serve/api"]),
     ("jsonwebtoken", &["people", "platform"]),
     // The store.
