@@ -163,39 +163,18 @@ impl Access {
         let mut counters = report.counters;
         counters.heard_millis = u64::try_from(now.as_millisecond()).unwrap_or(0);
         match transition(known, report.kind, began_at) {
-            Transition::Open | Transition::OpenAnew => {
-                self.plan_open(shard, key, report, counters, began_at, now)
+            Transition::Open | Transition::OpenAnew | Transition::OpenClosed => {
+                self.plan_new(shard, key, report, counters, began_at, now)
             }
-            Transition::OpenClosed => self.plan_open_closed(shard, key, report, counters, began_at, now),
             Transition::Touch => self.plan_touch(shard, key, counters, now),
             Transition::Close => self.plan_close(shard, key, report, counters, now),
             Transition::TouchClosed => self.plan_touch_ended(shard, key, counters, now),
         }
     }
 
-    fn plan_open(
-        &self,
-        shard: &mut Shard,
-        key: &str,
-        report: &Report,
-        counters: Counters,
-        began_at: Timestamp,
-        now: Timestamp,
-    ) -> Result<Planned, CommitError> {
-        let (session, login) = self.session_of(report, began_at, now)?;
-        let unit = Unit::natural().create::<Sessions>(&session.id, &session)?.event(
-            "session.started",
-            session.id,
-            event_of(&session, counters),
-        );
-        let (unit, period, used) =
-            self.merge(unit, session.id, login.as_deref(), Counters::default(), counters, now)?;
-        let undo = Undo::Forget { service: session.service_id, used, period };
-        self.sessions.insert_open(shard, key, Entry { session, counters });
-        Ok(Planned { unit, undo })
-    }
-
-    fn plan_open_closed(
+    /// A session that was not known: written open, or, where its Stop is the first that is heard of
+    /// it, closed.
+    fn plan_new(
         &self,
         shard: &mut Shard,
         key: &str,
@@ -205,16 +184,26 @@ impl Access {
         now: Timestamp,
     ) -> Result<Planned, CommitError> {
         let (mut session, login) = self.session_of(report, began_at, now)?;
-        close(&mut session, report);
+        let event = match report.kind {
+            ReportKind::Start | ReportKind::Interim => "session.started",
+            ReportKind::Stop => {
+                close(&mut session, report);
+                "session.ended"
+            }
+        };
         let unit = Unit::natural().create::<Sessions>(&session.id, &session)?.event(
-            "session.ended",
+            event,
             session.id,
             event_of(&session, counters),
         );
         let (unit, period, used) =
             self.merge(unit, session.id, login.as_deref(), Counters::default(), counters, now)?;
         let undo = Undo::Forget { service: session.service_id, used, period };
-        self.sessions.remember_ended(shard, key, &session, counters);
+        if session.closed_at.is_some() {
+            self.sessions.remember_ended(shard, key, &session, counters);
+        } else {
+            self.sessions.insert_open(shard, key, Entry { session, counters });
+        }
         Ok(Planned { unit, undo })
     }
 

@@ -5,10 +5,36 @@
 
 use jiff::Timestamp;
 
-use super::table::OpenSession;
 use crate::domain::entitlement::Usage;
-use crate::domain::ids::SessionId;
-use crate::domain::session::Counters;
+use crate::domain::ids::{NasId, SessionId};
+use crate::domain::session::{Counters, Session};
+
+/// An open session as its service sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenSession {
+    /// Which.
+    pub id: SessionId,
+    /// At which NAS.
+    pub nas_id: NasId,
+    /// Which device, if the NAS said.
+    pub station: Option<Box<str>>,
+    /// Since when.
+    pub opened_at: Timestamp,
+    /// Version of the terms under which we granted it, if we did.
+    pub granted_terms: Option<u32>,
+}
+
+impl OpenSession {
+    pub(super) fn of(session: &Session) -> Self {
+        Self {
+            id: session.id,
+            nas_id: session.nas_id,
+            station: session.calling_station.as_deref().map(Into::into),
+            opened_at: session.opened_at,
+            granted_terms: session.granted_terms,
+        }
+    }
+}
 
 /// One service's open sessions and recent usage.
 #[derive(Debug, Default)]

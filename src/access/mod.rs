@@ -25,8 +25,8 @@ pub use account::{Recorded, Report, Then};
 pub use authenticate::{Answer, Attempt, Evidence};
 pub use class::{CLASS_LENGTH, ClassKey};
 pub use log::{AuthLog, EVENTS_PER_FLUSH, FlushError, Noted};
+pub use meter::OpenSession;
 pub use restart::Restart;
-pub use table::OpenSession;
 pub use why::{Decision, Explained, Explanation};
 
 // What the doors see of the store comes through here: they decide nothing and so need no store.

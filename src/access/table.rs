@@ -12,10 +12,10 @@ use std::sync::{Arc, MutexGuard};
 
 use jiff::Timestamp;
 
-use super::meter::{Meter, same_device};
+use super::meter::{Meter, OpenSession, same_device};
 use super::shards::Shards;
 use crate::domain::entitlement::Usage;
-use crate::domain::ids::{NasId, ServiceId, SessionId};
+use crate::domain::ids::{ServiceId, SessionId};
 use crate::domain::session::{Counters, Session};
 use crate::store::Store;
 use crate::store::contract::{ReadError, Record};
@@ -57,21 +57,6 @@ pub(super) struct Ended {
     pub(super) opened_at: Timestamp,
     pub(super) closed_at: Timestamp,
     pub(super) octets: (u64, u64, u64),
-}
-
-/// An open session as its service sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenSession {
-    /// Which.
-    pub id: SessionId,
-    /// At which NAS.
-    pub nas_id: NasId,
-    /// Which device, if the NAS said.
-    pub station: Option<Box<str>>,
-    /// Since when.
-    pub opened_at: Timestamp,
-    /// Version of the terms under which we granted it, if we did.
-    pub granted_terms: Option<u32>,
 }
 
 impl SessionTable {
@@ -231,18 +216,6 @@ impl SessionTable {
             );
         }
         keys
-    }
-}
-
-impl OpenSession {
-    fn of(session: &Session) -> Self {
-        Self {
-            id: session.id,
-            nas_id: session.nas_id,
-            station: session.calling_station.as_deref().map(Into::into),
-            opened_at: session.opened_at,
-            granted_terms: session.granted_terms,
-        }
     }
 }
 
