@@ -251,6 +251,9 @@ fn a_box_is_run_from_the_command_line_alone() {
     let made =
         edge_box.run_with("correct horse\n", &[&service[..], &["--password-stdin", "--provision"]].concat());
     assert_eq!(made.status, 0, "{}", made.err);
+    let second = ["service", "create", "--customer", number, "--plan", "home", "--provision"];
+    let second = edge_box.json(&second);
+    assert!(second["network_password"].is_string() && second["status"] == "active", "{second}");
     let secret = edge_box.json(&["nas", "add", "here", "127.0.0.1", "--kind", "mikrotik"])["secret"]
         .as_str()
         .unwrap()

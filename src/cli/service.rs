@@ -1,11 +1,14 @@
 //! `service`: a customer's contract under a plan, with its network login.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
+use hyper::Method;
 use serde_json::{Map, Value, json};
 
 use super::error::CliError;
 use super::table::Table;
-use super::talk::{encoded, with_query};
+use super::talk::{Load, encoded, runtime, with_query};
 use super::{Context, human, read, stdin};
 
 /// Services: a customer's contract under a plan.
@@ -15,7 +18,7 @@ pub(super) enum Service {
     List(List),
     /// Make a service; its network password is generated and shown once, or read from standard input
     Create(Create),
-    /// Put a service into force
+    /// Put a service into force, and wait until it is
     Provision(Reference),
     /// Show a service: its terms, whether it lets in, and why
     Show(Reference),
@@ -103,7 +106,7 @@ impl Service {
                 show(context, &context.daemon()?.get(&path_of(&reference.service))?);
                 Ok(())
             }
-            Self::Provision(reference) => act(context, &reference.service, "provision", json!({})),
+            Self::Provision(reference) => provision(context, &reference.service),
             Self::Suspend(suspend) => {
                 let body = json!({ "reason": suspend.reason, "note": suspend.note });
                 act(context, &suspend.reference.service, "suspend", body)
@@ -146,32 +149,59 @@ impl Create {
             let text = text.ok_or_else(|| CliError::Usage("the password is not UTF-8".to_owned()))?;
             body.insert("password".to_owned(), text);
         }
-        let made = daemon.post(PATH, body.into())?;
+        let mut made = daemon.post(PATH, body.into())?;
         if context.terminal.wants_json() {
+            // One document, and the password in it whatever becomes of the rest.
+            let provisioned = if self.provision {
+                provisioned(context, &read::text(&made, "/id"))
+            } else {
+                Ok(Value::Null)
+            };
+            if let (Some(made), Ok(Value::Object(service))) = (made.as_object_mut(), &provisioned) {
+                made.extend(service.clone());
+            }
             context.terminal.json(&made);
-        } else {
-            context.terminal.line(format_args!("login: {}", read::text(&made, "/username")));
-            context.terminal.line(format_args!("password: {}", read::text(&made, "/network_password")));
-            context
-                .terminal
-                .note("The password is shown this once; enter it on the subscriber's router now.");
+            return provisioned.map(drop);
         }
-        if self.provision {
-            return act(context, &read::text(&made, "/id"), "provision", json!({}));
-        }
-        Ok(())
+        context.terminal.line(format_args!("login: {}", read::text(&made, "/username")));
+        context.terminal.line(format_args!("password: {}", read::text(&made, "/network_password")));
+        context.terminal.note("The password is shown this once; enter it on the subscriber's router now.");
+        if self.provision { provision(context, &read::text(&made, "/id")) } else { Ok(()) }
     }
 }
 
 /// One step of a service's life.
 fn act(context: &Context, service: &str, action: &str, body: Value) -> Result<(), CliError> {
     let done = context.daemon()?.post(&format!("{}/{action}", path_of(service)), body)?;
-    let service = done.get("service_instance").unwrap_or(&done);
-    show(context, service);
-    if read::text(service, "/status") == "provisioning" {
+    show(context, &done);
+    Ok(())
+}
+
+fn provision(context: &Context, service: &str) -> Result<(), CliError> {
+    let service = provisioned(context, service)?;
+    show(context, &service);
+    if read::text(&service, "/status") == "provisioning" {
         context.terminal.note("It becomes active once enforcement has proof; see: dotmac-edge service show");
     }
     Ok(())
+}
+
+/// Asks for provisioning and waits for its end, as long as a person would; gives the service.
+fn provisioned(context: &Context, service: &str) -> Result<Value, CliError> {
+    let (daemon, path) = (context.daemon()?, path_of(service));
+    daemon.post(&format!("{path}/provision"), json!({}))?;
+    let ending = async {
+        let mut looks = 0;
+        loop {
+            let service = daemon.good(Method::GET, &path, Load::Nothing).await?;
+            if read::text(&service, "/status") != "provisioning" || looks >= MOST_LOOKS {
+                return Ok::<Value, CliError>(service);
+            }
+            looks += 1;
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    };
+    runtime()?.block_on(context.terminal.waiting("Provisioning", ending))
 }
 
 /// Services as rows.
@@ -225,5 +255,9 @@ fn path_of(service: &str) -> String {
     format!("{PATH}/{}", encoded(service))
 }
 
+/// Ten seconds' worth: local proof takes milliseconds, and what takes longer is told of.
+const MOST_LOOKS: u32 = 100;
+/// Between two looks at a service.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 /// Where services are.
 pub(super) const PATH: &str = "/api/v1/services";

@@ -299,7 +299,7 @@ fn needed(answer: &Value, pointer: &str) -> Result<String, CliError> {
 fn must_be(said: &Said, code: &str) -> Result<(), CliError> {
     must(said.code == code, || {
         let code = if said.code.is_empty() { "silence" } else { &said.code };
-        format!("the answer was {code}\n{}", said.attributes.join("\n"))
+        format!("the answer was {code}\n{}\n{}", said.attributes.join("\n"), said.complaint)
     })
 }
 

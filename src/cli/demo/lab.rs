@@ -101,6 +101,7 @@ impl Lab {
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)
+            .env("NO_COLOR", "1")
             // Of its own group, so that Ctrl-C is ours to answer.
             .process_group(0)
             .spawn()

@@ -14,6 +14,8 @@ pub(super) struct Said {
     pub(super) code: String,
     /// "Name = value" each.
     pub(super) attributes: Vec<String>,
+    /// What the program complained about.
+    pub(super) complaint: String,
 }
 
 /// What is asked.
@@ -65,15 +67,17 @@ fn run(server: &Server, port: Port, attributes: &str) -> Result<Said, CliError> 
         .spawn()
         .map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(attributes.as_bytes()).map_err(failed)?;
+        // One that ended before it read says why itself.
+        let _ = stdin.write_all(attributes.as_bytes());
     }
     let output = child.wait_with_output().map_err(failed)?;
-    Ok(heard(&String::from_utf8_lossy(&output.stdout)))
+    let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Ok(Said { complaint, ..heard(&String::from_utf8_lossy(&output.stdout)) })
 }
 
 /// What radclient printed of the last packet that came.
 fn heard(output: &str) -> Said {
-    let mut said = Said { code: String::new(), attributes: Vec::new() };
+    let mut said = Said { code: String::new(), attributes: Vec::new(), complaint: String::new() };
     let mut inside = false;
     for line in output.lines() {
         if let Some(packet) = line.strip_prefix("Received ") {

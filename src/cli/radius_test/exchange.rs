@@ -25,7 +25,7 @@ pub(super) struct Heard {
     pub(super) reply: Option<Heeded>,
     /// How often it was asked.
     pub(super) asked: u8,
-    /// Why other datagrams did not count.
+    /// What went wrong meanwhile, a sentence each.
     pub(super) faults: Vec<String>,
 }
 
@@ -73,7 +73,7 @@ impl Exchange {
         while heard.asked < self.tries && heard.reply.is_none() {
             heard.asked += 1;
             if let Err(error) = self.socket.send(octets) {
-                note(&mut heard, &error.to_string());
+                note(&mut heard, format!("the request could not be sent: {error}"));
             }
             self.listen(context, began, &expectation, &mut heard)?;
         }
@@ -103,7 +103,7 @@ impl Exchange {
                 Err(error) if is_patience(&error) => return Ok(()),
                 // Somebody says that nothing listens there; a server that just starts may yet.
                 Err(error) => {
-                    note(heard, &error.to_string());
+                    note(heard, format!("nothing listens there: {error}"));
                     std::thread::park_timeout(left.min(PAUSE));
                     continue;
                 }
@@ -115,16 +115,16 @@ impl Exchange {
                     heard.reply = Some(Heeded { code: reply.code(), took, attributes });
                     return Ok(());
                 }
-                Err(fault) => note(heard, &fault.to_string()),
+                Err(fault) => note(heard, format!("a reply was not believed: {fault}")),
             }
         }
     }
 }
 
 /// Keeps a fault once, and not more of them than a person reads.
-fn note(heard: &mut Heard, fault: &str) {
-    if heard.faults.len() < MOST_FAULTS && !heard.faults.iter().any(|known| known == fault) {
-        heard.faults.push(fault.to_owned());
+fn note(heard: &mut Heard, fault: String) {
+    if heard.faults.len() < MOST_FAULTS && !heard.faults.contains(&fault) {
+        heard.faults.push(fault);
     }
 }
 

@@ -283,7 +283,7 @@ fn tell(context: &Context, step: Step, heard: &Heard) -> bool {
         return heard.is_yes();
     }
     for fault in &heard.faults {
-        context.terminal.note(format_args!("{name}: a reply was not believed: {fault}"));
+        context.terminal.note(format_args!("{name}: {fault}"));
     }
     match &heard.reply {
         Some(reply) => {
@@ -308,7 +308,7 @@ fn as_json(name: &str, heard: &Heard) -> Value {
         "code": heard.reply.as_ref().map(|reply| reply.code.name()),
         "seconds": heard.reply.as_ref().map(|reply| reply.took.as_secs_f64()),
         "attributes": heard.reply.as_ref().map(|reply| reply.attributes.clone()),
-        "not_believed": heard.faults,
+        "faults": heard.faults,
     })
 }
 
