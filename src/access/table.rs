@@ -178,20 +178,26 @@ impl SessionTable {
         result
     }
 
+    /// Looks at a service's meter without making one: logins ask far more often than sessions report.
+    fn look<R: Default>(&self, service: ServiceId, at: impl FnOnce(&Meter) -> R) -> R {
+        let meters = self.meters.lock(self.hasher.hash_one(service));
+        meters.get(&service).map_or_else(R::default, at)
+    }
+
     pub(super) fn open_count(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
     pub(super) fn of_service(&self, service: ServiceId) -> Vec<OpenSession> {
-        self.meter(service, |meter| meter.sessions().to_vec())
+        self.look(service, |meter| meter.sessions().to_vec())
     }
 
     pub(super) fn places_taken(&self, service: ServiceId, station: Option<&str>) -> usize {
-        self.meter(service, |meter| meter.places_taken(station))
+        self.look(service, |meter| meter.places_taken(station))
     }
 
     pub(super) fn usage(&self, service: ServiceId, period: Option<Timestamp>) -> Usage {
-        self.meter(service, |meter| meter.usage(period))
+        self.look(service, |meter| meter.usage(period))
     }
 
     /// Services that have an open session with this device.
