@@ -11,6 +11,7 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::domain::ids::ServiceId;
+use crate::store::snapshot::MARK_OCTETS;
 
 /// The key under which our Class is signed.
 #[derive(Clone)]
@@ -75,7 +76,9 @@ const SIGNED: usize = 21;
 /// 64 bits: guessing one needs 2^63 accounting packets with a valid shared secret.
 const TAG: usize = 8;
 /// Octets of the token.
-pub const CLASS_LENGTH: usize = SIGNED + TAG;
+pub const CLASS_LENGTH: usize = MARK_OCTETS;
+
+const _: () = assert!(SIGNED + TAG == CLASS_LENGTH);
 
 #[cfg(test)]
 mod tests {

@@ -98,6 +98,13 @@ impl Access {
         self.class_key.issue(service, terms_version)
     }
 
+    /// The same for a login, signed once and then remembered with it.
+    #[must_use]
+    pub fn class_for<'a>(&self, login: &'a Login) -> &'a [u8; CLASS_LENGTH] {
+        let service = &login.service;
+        login.mark.get_or_init(|| self.class_key.issue(service.id, service.terms.version))
+    }
+
     /// How many sessions are open.
     #[must_use]
     pub fn open_sessions(&self) -> usize {

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -44,6 +44,8 @@ pub struct Login {
     pub secret: Option<Secret>,
     /// Standing of its subscriber.
     pub standing: Standing,
+    /// What a grant of it is marked with; made once, by whoever grants.
+    pub mark: OnceLock<[u8; MARK_OCTETS]>,
 }
 
 /// A NAS as the RADIUS door sees it.
@@ -144,7 +146,7 @@ impl Snapshot {
         for id in logins.by_subscriber.get(&subscriber.id).cloned().unwrap_or_default() {
             let Some(login) = logins.by_id.get(&id).map(Arc::clone) else { continue };
             let (service, secret) = (login.service.clone(), login.secret.clone());
-            logins.put(Login { service, secret, standing: subscriber.standing });
+            logins.put(Login { service, secret, standing: subscriber.standing, mark: OnceLock::new() });
         }
     }
 
@@ -160,7 +162,7 @@ impl Snapshot {
         };
         let mut logins = self.logins.write().unwrap_or_else(PoisonError::into_inner);
         let standing = logins.standing.get(&service.subscriber_id).copied().unwrap_or_default();
-        logins.put(Login { service, secret, standing });
+        logins.put(Login { service, secret, standing, mark: OnceLock::new() });
     }
 
     fn remove_service(&self, key: &str) {
@@ -324,5 +326,7 @@ pub fn secret_context(nas: NasId) -> String {
     format!("nas/{nas}/secret")
 }
 
+/// Length of the mark: what `access` signs.
+pub const MARK_OCTETS: usize = 29;
 /// Problems remembered; more than this is one problem: a wrong key.
 const MAX_PROBLEMS: usize = 1_000;

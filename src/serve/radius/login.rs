@@ -169,7 +169,7 @@ impl<'a> Asked<'a> {
         buffer: &'b mut Buffer,
     ) -> Result<&'b [u8], EncodeError> {
         let service = &login.service;
-        let class = self.shared.access.class_of(service.id, service.terms.version);
+        let class = self.shared.access.class_for(login);
         let settings = self.shared.settings.load();
         let entitlement = &Entitlement {
             session_secs: entitlement.session_secs.or(settings.session_secs),
@@ -179,7 +179,7 @@ impl<'a> Asked<'a> {
         let grant = Grant {
             entitlement,
             addresses: &service.addresses,
-            class: &class,
+            class,
             interim_secs: settings.interim_secs,
             framed_ppp: self.packet.u32(Kind::FRAMED_PROTOCOL) == Some(PPP),
         };
