@@ -441,3 +441,109 @@ async fn a_long_roster_is_taken_in_parts_that_follow_one_another() {
     assert!(rest.body["next_line"].is_null());
     assert_eq!(lab.get("/api/v1/customers?limit=1").await.body["total"], 5_003);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ended_service_frees_its_login_and_addresses_and_keeps_its_history() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::open(dir.path()).await;
+    lab.contract(1).await;
+    let body = r#"{"customer_id":"N1","plan_code":"home-20","username":"ada","ipv4":"192.0.2.7",
+        "ipv6_prefix":"2001:db8:7::/64","delegated_prefix":"2001:db8:70::/56"}"#;
+    let first = lab.call("POST", "/api/v1/services", body).await;
+    assert_eq!(first.status, 201, "{first:?}");
+    let taken = lab.call("POST", "/api/v1/services", body).await;
+    assert_eq!(taken.status, 409, "{taken:?}");
+
+    let id = first.body["id"].as_str().unwrap();
+    assert_eq!(lab.call("POST", &format!("/api/v1/services/{id}/terminate"), "").await.status, 200);
+    let second = lab.call("POST", "/api/v1/services", body).await;
+    assert_eq!(second.status, 201, "{second:?}");
+    assert_eq!(lab.get("/api/v1/services/ada").await.body["id"], second.body["id"]);
+    let ended = lab.get(&format!("/api/v1/services/{id}")).await;
+    assert_eq!((&ended.body["username"], &ended.body["status"]), (&"ada".into(), &"ended".into()));
+    assert_eq!(ended.body["ipv4"], "192.0.2.7");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fixed_address_belongs_to_one_live_service_even_when_two_ask_at_the_same_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::open(dir.path()).await;
+    lab.contract(1).await;
+    for (field, value) in
+        [("ipv4", "192.0.2.7"), ("ipv6_prefix", "2001:db8:7::/64"), ("delegated_prefix", "2001:db8:70::/56")]
+    {
+        let ask = |login: &'static str| {
+            let body = format!(
+                r#"{{"customer_id":"N1","plan_code":"home-20","username":"{field}-{login}","{field}":"{value}"}}"#
+            );
+            let lab = &lab;
+            async move { lab.call("POST", "/api/v1/services", &body).await }
+        };
+        let (a, b, c, d) = tokio::join!(ask("a"), ask("b"), ask("c"), ask("d"));
+        let replies = [a, b, c, d, ask("e").await];
+        let made = replies.iter().filter(|reply| reply.status == 201).count();
+        assert_eq!(made, 1, "{field}: {replies:?}");
+        for reply in replies.iter().filter(|reply| reply.status != 201) {
+            assert_eq!(reply.status, 409, "{reply:?}");
+            assert!(reply.body["field_errors"][field].is_array(), "{reply:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_network_password_is_shown_once_and_audited_without_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::open(dir.path()).await;
+    let (service, _) = lab.contract(1).await;
+    let path = "/api/v1/services/n1/reset-password";
+
+    let made = lab.call("POST", path, "").await;
+    assert_eq!((made.status, &made.body["id"]), (200, &service.as_str().into()), "{made:?}");
+    let password = made.body["network_password"].as_str().unwrap().to_owned();
+    assert_eq!(password.len(), 24);
+    let given = lab.call("POST", path, r#"{"password":"old-router"}"#).await;
+    assert_eq!(given.body["network_password"], "old-router", "{given:?}");
+    assert_eq!(given.body["warnings"].as_array().unwrap().len(), 1, "it is short");
+    assert!(!lab.get("/api/v1/services/n1").await.body.to_string().contains("old-router"));
+
+    let short = lab.call("POST", path, r#"{"password":"abc"}"#).await;
+    assert!(short.body["field_errors"]["password"].is_array(), "{short:?}");
+    assert_eq!(lab.call("POST", path, r#"{"version":1}"#).await.status, 409);
+
+    let audit = lab.store.scan::<tables::AuditLog>(Range::All, Page::first(100)).await.unwrap();
+    let resets = audit.records.iter().filter(|one| one.body.action == "service.reset_password");
+    assert_eq!(resets.count(), 2);
+    let log = format!("{:?}", audit.records);
+    assert!(!log.contains("old-router") && !log.contains(&password) && !log.contains("sealed"));
+
+    lab.call("POST", "/api/v1/services/n1/terminate", "").await;
+    assert_eq!(lab.call("POST", &format!("/api/v1/services/{service}/reset-password"), "").await.status, 422);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_portal_password_is_shown_once_and_audited_without_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::open(dir.path()).await;
+    let (_, customer) = lab.contract(1).await;
+    let path = "/api/v1/customers/N1/reset-portal-password";
+
+    let made = lab.call("POST", path, "").await;
+    assert_eq!((made.status, &made.body["id"]), (200, &customer.as_str().into()), "{made:?}");
+    let password = made.body["portal_password"].as_str().unwrap().to_owned();
+    assert_eq!(password.len(), 12);
+    let given = lab.call("POST", path, r#"{"password":"market day pass"}"#).await;
+    assert_eq!(given.body["portal_password"], "market day pass", "{given:?}");
+    assert!(given.head.contains("etag: \"3\""), "{given:?}");
+
+    let weak = lab.call("POST", path, r#"{"password":"password"}"#).await;
+    assert_eq!(weak.status, 422);
+    assert!(weak.body["field_errors"]["password"].is_array(), "{weak:?}");
+    assert_eq!(lab.call("POST", path, r#"{"version":1}"#).await.status, 409);
+    assert_eq!(lab.call("POST", "/api/v1/customers/none/reset-portal-password", "").await.status, 404);
+
+    let audit = lab.store.scan::<tables::AuditLog>(Range::All, Page::first(100)).await.unwrap();
+    let resets = audit.records.iter().filter(|one| one.body.action == "customer.reset_portal_password");
+    assert_eq!(resets.count(), 2);
+    let log = format!("{:?}", audit.records);
+    assert!(!log.contains("market day pass") && !log.contains(&password) && !log.contains("argon2"));
+}

@@ -158,6 +158,7 @@ fn every_command_has_help() {
         &["customer", "list"],
         &["customer", "create"],
         &["customer", "show"],
+        &["customer", "reset-portal-password"],
         &["customer", "import"],
         &["service", "list"],
         &["service", "create"],
@@ -165,6 +166,7 @@ fn every_command_has_help() {
         &["service", "show"],
         &["service", "suspend"],
         &["service", "resume"],
+        &["service", "reset-password"],
         &["service", "terminate"],
         &["session", "list"],
         &["why"],
@@ -305,6 +307,12 @@ fn suspended(edge_box: &EdgeBox, secret: &str) {
     assert_eq!(edge_box.run_with(&format!("{secret}\ncorrect horse\n"), &test).status, 1);
     assert_eq!(edge_box.run(&["service", "resume", "ada"]).status, 0);
     assert!(edge_box.run(&["service", "show", "ada"]).out.contains("status     active"));
+    let reset = ["service", "reset-password", "ada", "--password-stdin"];
+    assert!(edge_box.run_with("a new router secret\n", &reset).out.contains("password: a new router secret"));
+    assert_eq!(edge_box.run_with(&format!("{secret}\ncorrect horse\n"), &test).status, 1, "the old one");
+    assert_eq!(edge_box.run_with(&format!("{secret}\na new router secret\n"), &test).status, 0);
+    let portal = edge_box.json(&["customer", "reset-portal-password", "C-000001"]);
+    assert_eq!(portal["portal_password"].as_str().map(str::len), Some(12), "{portal}");
     assert_eq!(edge_box.run(&["service", "terminate", "ada"]).status, 0);
     assert_eq!(edge_box.run(&["why", "nobody"]).status, 1);
 }

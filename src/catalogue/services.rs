@@ -146,11 +146,7 @@ impl Services {
         }
         address_must_be_free(&self.store, &wanted.addresses, None).await?;
         let id = ServiceId(self.entropy.uuid_v7(now)?);
-        let password = match wanted.password {
-            Some(password) => password,
-            None => Secret::from_text(&self.entropy.readable(SECRET_SYMBOLS)?),
-        };
-        let sealed = self.vault.seal(&self.entropy, &credential_context(id), &password)?;
+        let password = self.given_or_made(wanted.password)?;
         let service = Service {
             id,
             subscriber_id: owner.id,
@@ -160,7 +156,7 @@ impl Services {
             terms: plan.terms.clone(),
             phase: Phase::Pending,
             username: self.login(wanted.username, owner).await?,
-            credential: Credential::Sealed { sealed: sealed.as_str().to_owned() },
+            credential: self.sealed(id, &password)?,
             locks: Vec::new(),
             intervals: Vec::new(),
             addresses: wanted.addresses,
@@ -328,6 +324,42 @@ impl Services {
         .await
     }
 
+    /// Gives a live service another network password; the one before stops working at once, and
+    /// sessions that run go on.
+    ///
+    /// # Errors
+    /// `NotFound`, `Stale`, `Rule` when the service has ended; faults of ours.
+    pub async fn reset_password(
+        &self,
+        actor: &Actor,
+        reference: &str,
+        expected: Option<u64>,
+        given: Option<Secret>,
+        now: Timestamp,
+    ) -> Result<Draft<MadeService>, Fault> {
+        let warnings = given.as_ref().map(weak).unwrap_or_default();
+        let network_password = self.given_or_made(given)?;
+        let draft = self
+            .change(actor, "service.reset_password", reference, expected, now, |service| {
+                service.credential = self.sealed(service.id, &network_password)?;
+                Ok(())
+            })
+            .await?;
+        Ok(draft.map(|service| MadeService { service, network_password, warnings }))
+    }
+
+    fn given_or_made(&self, given: Option<Secret>) -> Result<Secret, Fault> {
+        match given {
+            Some(password) => Ok(password),
+            None => Ok(Secret::from_text(&self.entropy.readable(SECRET_SYMBOLS)?)),
+        }
+    }
+
+    fn sealed(&self, service: ServiceId, password: &Secret) -> Result<Credential, Fault> {
+        let sealed = self.vault.seal(&self.entropy, &credential_context(service), password)?;
+        Ok(Credential::Sealed { sealed: sealed.as_str().to_owned() })
+    }
+
     /// One change of a live service, audited, with the event that wakes whoever carries it out.
     async fn change(
         &self,
@@ -438,7 +470,7 @@ impl ServiceFilter {
     }
 }
 
-/// The service of that id, number or login.
+/// The service of that id, number or login; of a login that only ended ones had, the newest.
 ///
 /// # Errors
 /// `NotFound`; a read that failed.
@@ -454,7 +486,10 @@ pub(crate) async fn find(store: &Store, reference: &str) -> Result<Record<tables
             return Ok(record);
         }
     }
-    Err(Fault::not_found("service", reference))
+    let ended = Range::Equals("login", text.into());
+    let newest = Page { after: None, limit: 1, reverse: true };
+    let found = store.scan::<tables::Services>(ended, newest).await?.records.into_iter().next();
+    found.ok_or_else(|| Fault::not_found("service", reference))
 }
 
 /// The subscriber of that id or customer number.
@@ -475,7 +510,8 @@ pub(crate) async fn find_subscriber(
     found.ok_or_else(|| Fault::not_found("customer", reference))
 }
 
-/// A fixed address belongs to one live service.
+/// A fixed address or prefix belongs to one live service. Who commits at the same time is refused
+/// by the same indexes.
 ///
 /// # Errors
 /// `Taken`; a read that failed.
@@ -484,15 +520,20 @@ pub(crate) async fn address_must_be_free(
     wanted: &Addresses,
     owner: Option<ServiceId>,
 ) -> Result<(), Fault> {
-    let Some(address) = wanted.ipv4 else { return Ok(()) };
-    let holds = |record: &Record<tables::Services>| {
-        record.body.addresses.ipv4 == Some(address)
-            && record.body.phase != Phase::Ended
-            && Some(record.body.id) != owner
-    };
-    let window = Window { offset: 0, limit: 1 };
-    let found = listing::list::<tables::Services>(store, Walk::all(), window, holds).await?;
-    if found.total == 0 { Ok(()) } else { Err(Fault::Taken { field: "ipv4", value: address.to_string() }) }
+    let Addresses { ipv4, ipv6_prefix, delegated_prefix, .. } = wanted;
+    let fixed = [
+        ("ipv4", ipv4.map(|address| address.to_string())),
+        ("ipv6_prefix", ipv6_prefix.map(|prefix| prefix.to_string())),
+        ("delegated_prefix", delegated_prefix.map(|prefix| prefix.to_string())),
+    ];
+    for (field, value) in fixed {
+        let Some(value) = value else { continue };
+        let holder = listing::one_by::<tables::Services>(store, field, value.clone()).await?;
+        if holder.is_some_and(|record| Some(record.body.id) != owner) {
+            return Err(Fault::Taken { field, value });
+        }
+    }
+    Ok(())
 }
 
 /// The provisioning tasks of a service, newest first.
@@ -560,6 +601,7 @@ fn event_of(action: &str) -> &'static str {
         "service.resume" => "service.resumed",
         "service.terminate" => "service.terminated",
         "service.change_plan" => "service.plan_changed",
+        "service.reset_password" => "service.password_reset",
         _ => "service.updated",
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::error::CliError;
 use super::table::Table;
 use super::talk::{Load, encoded, with_query};
-use super::{Context, read, service};
+use super::{Context, read, service, stdin};
 
 /// Customers.
 #[derive(Debug, Subcommand)]
@@ -23,6 +23,8 @@ pub(super) enum Customer {
         /// Customer number, portal id or id
         customer: String,
     },
+    /// Give a customer another portal password; it is generated and shown once, or read from standard input
+    ResetPortalPassword(ResetPortalPassword),
     /// Enter many from a CSV file; bad lines are named and the rest goes in, and again changes nothing
     Import(Import),
 }
@@ -61,6 +63,16 @@ pub(super) struct Create {
     phone: Option<String>,
 }
 
+/// A password to set.
+#[derive(Debug, Args)]
+pub(super) struct ResetPortalPassword {
+    /// Customer number, portal id or id
+    customer: String,
+    /// Read the portal password as one line of standard input
+    #[arg(long)]
+    password_stdin: bool,
+}
+
 /// A roster to take in.
 #[derive(Debug, Args)]
 pub(super) struct Import {
@@ -78,6 +90,7 @@ impl Customer {
             Self::List(list) => list.run(context),
             Self::Create(create) => create.run(context),
             Self::Show { customer } => show(context, &customer),
+            Self::ResetPortalPassword(reset) => reset.run(context),
             Self::Import(import) => import.run(context),
         }
     }
@@ -129,13 +142,34 @@ impl Create {
             context.terminal.json(&made);
             return Ok(());
         }
-        context.terminal.line(format_args!("{}: {}", read::text(&made, "/customer_number"), name(&made)));
-        if made.get("portal_password").is_some_and(|password| !password.is_null()) {
-            let (id, password) = (read::text(&made, "/portal_id"), read::text(&made, "/portal_password"));
-            context.terminal.line(format_args!("portal login: {id}\nportal password: {password}"));
-            context.terminal.note("The password is shown this once.");
+        tell_password(context, &made);
+        Ok(())
+    }
+}
+
+impl ResetPortalPassword {
+    fn run(self, context: &Context) -> Result<(), CliError> {
+        let mut body = Map::new();
+        if self.password_stdin {
+            body.insert("password".to_owned(), stdin::password(context.terminal, "Portal password")?.into());
+        }
+        let path = format!("{PATH}/{}/reset-portal-password", encoded(&self.customer));
+        let set = context.daemon()?.post(&path, body.into())?;
+        if context.terminal.wants_json() {
+            context.terminal.json(&set);
+        } else {
+            tell_password(context, &set);
         }
         Ok(())
+    }
+}
+
+fn tell_password(context: &Context, made: &Value) {
+    context.terminal.line(format_args!("{}: {}", read::text(made, "/customer_number"), name(made)));
+    if made.get("portal_password").is_some_and(|password| !password.is_null()) {
+        let (id, password) = (read::text(made, "/portal_id"), read::text(made, "/portal_password"));
+        context.terminal.line(format_args!("portal login: {id}\nportal password: {password}"));
+        context.terminal.note("The password is shown this once.");
     }
 }
 

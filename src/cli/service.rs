@@ -26,6 +26,8 @@ pub(super) enum Service {
     Suspend(Suspend),
     /// Resolve a lock that staff placed
     Resume(Resume),
+    /// Give a service another network password; it is generated and shown once, or read from standard input
+    ResetPassword(ResetPassword),
     /// End a service for good
     Terminate(Reference),
 }
@@ -97,6 +99,16 @@ pub(super) struct Resume {
     reason: String,
 }
 
+/// A password to set.
+#[derive(Debug, Args)]
+pub(super) struct ResetPassword {
+    #[command(flatten)]
+    reference: Reference,
+    /// Read the network password as one line of standard input
+    #[arg(long)]
+    password_stdin: bool,
+}
+
 impl Service {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         match self {
@@ -114,6 +126,7 @@ impl Service {
             Self::Resume(resume) => {
                 act(context, &resume.reference.service, "resume", json!({ "reason": resume.reason }))
             }
+            Self::ResetPassword(reset) => reset.run(context),
             Self::Terminate(reference) => act(context, &reference.service, "terminate", json!({})),
         }
     }
@@ -144,10 +157,7 @@ impl Create {
             body.insert("username".to_owned(), username.into());
         }
         if self.password_stdin {
-            let secret = stdin::secret(context.terminal, "Network password")?;
-            let text = secret.expose_text().map(Value::from);
-            let text = text.ok_or_else(|| CliError::Usage("the password is not UTF-8".to_owned()))?;
-            body.insert("password".to_owned(), text);
+            body.insert("password".to_owned(), stdin::password(context.terminal, "Network password")?.into());
         }
         let mut made = daemon.post(PATH, body.into())?;
         if context.terminal.wants_json() {
@@ -163,11 +173,31 @@ impl Create {
             context.terminal.json(&made);
             return provisioned.map(drop);
         }
-        context.terminal.line(format_args!("login: {}", read::text(&made, "/username")));
-        context.terminal.line(format_args!("password: {}", read::text(&made, "/network_password")));
-        context.terminal.note("The password is shown this once; enter it on the subscriber's router now.");
+        tell_password(context, &made);
         if self.provision { provision(context, &read::text(&made, "/id")) } else { Ok(()) }
     }
+}
+
+impl ResetPassword {
+    fn run(self, context: &Context) -> Result<(), CliError> {
+        let mut body = Map::new();
+        if self.password_stdin {
+            body.insert("password".to_owned(), stdin::password(context.terminal, "Network password")?.into());
+        }
+        let path = format!("{}/reset-password", path_of(&self.reference.service));
+        tell_password(context, &context.daemon()?.post(&path, body.into())?);
+        Ok(())
+    }
+}
+
+fn tell_password(context: &Context, made: &Value) {
+    if context.terminal.wants_json() {
+        context.terminal.json(made);
+        return;
+    }
+    context.terminal.line(format_args!("login: {}", read::text(made, "/username")));
+    context.terminal.line(format_args!("password: {}", read::text(made, "/network_password")));
+    context.terminal.note("The password is shown this once; enter it on the subscriber's router now.");
 }
 
 /// One step of a service's life.

@@ -33,6 +33,13 @@ pub(super) fn secret(terminal: Terminal, what: &str) -> Result<Secret, CliError>
     Ok(Secret::from_text(text))
 }
 
+/// As [`secret`], as text for a request's body.
+pub(super) fn password(terminal: Terminal, what: &str) -> Result<String, CliError> {
+    let secret = secret(terminal, what)?;
+    let text = secret.expose_text().map(ToOwned::to_owned);
+    text.ok_or_else(|| CliError::Usage(format!("{what} is not UTF-8")))
+}
+
 /// While it lives the terminal does not echo.
 struct Silence<'t> {
     stdin: &'t std::io::Stdin,

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::PeopleError;
 use super::audit::{self, Deed};
-use super::password::{PasswordError, Passwords};
+use super::password::{PasswordError, Passwords, WeakPassword, check_strength};
 use crate::base::entropy::{Entropy, EntropyError};
 use crate::base::secret::Secret;
 use crate::domain::audit::Actor;
@@ -61,6 +61,17 @@ pub struct Entered {
     pub portal_password: Option<Secret>,
 }
 
+/// A subscriber whose portal password was just set.
+#[derive(Debug, Clone)]
+pub struct PasswordSet {
+    /// The record.
+    pub subscriber: Subscriber,
+    /// The version to expect when changing it.
+    pub version: u64,
+    /// The portal password; it cannot be read again.
+    pub portal_password: Secret,
+}
+
 /// Whether a portal password is made at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PortalPassword {
@@ -99,6 +110,9 @@ pub enum SubscriberError {
         /// The version it has.
         is: u64,
     },
+    /// The asker's: the portal password is too easy to guess.
+    #[error(transparent)]
+    Weak(#[from] WeakPassword),
     /// Ours: no number or portal id that is free was found.
     #[error("no free {0} was found")]
     Exhausted(&'static str),
@@ -158,7 +172,7 @@ impl Subscribers {
             None => self.next_number(unit).await?,
         };
         let portal_password = match portal {
-            PortalPassword::Make => Some(Secret::from_text(&self.entropy.readable(PASSWORD_SYMBOLS)?)),
+            PortalPassword::Make => Some(self.made_password()?),
             PortalPassword::Later => None,
         };
         let verifier = match &portal_password {
@@ -210,10 +224,7 @@ impl Subscribers {
         wish: impl FnOnce(&Subscriber) -> Result<Details, E> + Send,
         now: Timestamp,
     ) -> Result<Draft<Versioned>, E> {
-        let record = self.find(reference).await?;
-        if let Some(expected) = expected.filter(|expected| *expected != record.version) {
-            return Err(SubscriberError::Stale { expected, is: record.version }.into());
-        }
+        let record = self.find_at(reference, expected).await?;
         let details = wish(&record.body)?;
         let unit = Unit::once(self.entropy.uuid_v7(now).map_err(SubscriberError::from)?);
         Ok(self.change_in(unit, actor, record, details, now).await?)
@@ -233,6 +244,42 @@ impl Subscribers {
     ) -> Result<Draft<Versioned>, SubscriberError> {
         let wish = |held: &Subscriber| Ok(Details { standing: Standing::Closed, ..Details::of(held) });
         self.change(actor, reference, expected, wish, now).await
+    }
+
+    /// Gives a subscriber another portal password; the one before stops working at once.
+    ///
+    /// # Errors
+    /// `NotFound`, `Stale`, `Weak`; faults of ours.
+    pub async fn reset_portal_password(
+        &self,
+        actor: &Actor,
+        reference: &str,
+        expected: Option<u64>,
+        given: Option<Secret>,
+        now: Timestamp,
+    ) -> Result<Draft<PasswordSet>, SubscriberError> {
+        let Record { version, body: before, .. } = self.find_at(reference, expected).await?;
+        let portal_password = match given {
+            Some(password) => {
+                let email = before.email.as_ref().map_or("", Email::as_str);
+                check_strength(password.expose_text().unwrap_or_default(), email)?;
+                password
+            }
+            None => self.made_password()?,
+        };
+        let verifier = self.passwords.hash(portal_password.clone()).await?;
+        let after = Subscriber { portal_password: Some(verifier), updated_at: now, ..before.clone() };
+        let payload = json!({ "customer_number": after.customer_number });
+        let unit = Unit::once(self.entropy.uuid_v7(now)?)
+            .replace::<tables::Subscribers>(&after.id, version, &after)?
+            .event("customer.portal_password_reset", after.id, payload);
+        let unit = self.audited(unit, actor, "customer.reset_portal_password", Some(&before), &after, now)?;
+        let version = version.saturating_add(1);
+        Ok(Draft::new(unit, PasswordSet { subscriber: after, version, portal_password }))
+    }
+
+    fn made_password(&self) -> Result<Secret, EntropyError> {
+        Ok(Secret::from_text(&self.entropy.readable(PASSWORD_SYMBOLS)?))
     }
 
     /// Replaces a record by what it shall be, as part of a unit; an unchanged one adds nothing.
@@ -281,6 +328,20 @@ impl Subscribers {
             }
         }
         Err(SubscriberError::NotFound(reference.to_owned()))
+    }
+
+    async fn find_at(
+        &self,
+        reference: &str,
+        expected: Option<u64>,
+    ) -> Result<Record<tables::Subscribers>, SubscriberError> {
+        let record = self.find(reference).await?;
+        match expected {
+            Some(expected) if expected != record.version => {
+                Err(SubscriberError::Stale { expected, is: record.version })
+            }
+            Some(_) | None => Ok(record),
+        }
     }
 
     async fn by(

@@ -20,7 +20,7 @@ use super::tables::{NasTable, Services, Subscribers};
 use crate::base::secret::Secret;
 use crate::domain::ids::{NasId, ServiceId, SubscriberId};
 use crate::domain::nas::Nas;
-use crate::domain::service::{Credential, Service};
+use crate::domain::service::{Credential, Phase, Service};
 use crate::domain::subscriber::{Standing, Subscriber};
 
 /// Opens what was sealed with the box's key: context and sealed text in, secret out.
@@ -263,27 +263,42 @@ impl std::fmt::Debug for Snapshot {
 impl Logins {
     fn put(&mut self, login: Login) {
         let id = login.service.id;
-        let name = login.service.username.canonical().into_boxed_str();
-        if let Some(before) = self.by_id.get(&id) {
-            let old_name = before.service.username.canonical();
-            if *old_name != *name {
-                self.by_name.remove(old_name.as_str());
-            }
-        } else {
-            self.by_subscriber.entry(login.service.subscriber_id).or_default().push(id);
+        let name = login.service.username.canonical();
+        match self.by_id.get(&id).map(|before| before.service.username.canonical()) {
+            Some(before) if before != name => self.forget_name(&before, id),
+            Some(_) => {}
+            None => self.by_subscriber.entry(login.service.subscriber_id).or_default().push(id),
         }
         let login = Arc::new(login);
-        self.by_name.insert(name, Arc::clone(&login));
+        if self.by_name.get(name.as_str()).is_none_or(|held| gives_way(held, &login)) {
+            self.by_name.insert(name.into_boxed_str(), Arc::clone(&login));
+        }
         self.by_id.insert(id, login);
     }
 
     fn remove(&mut self, id: ServiceId) {
         let Some(login) = self.by_id.remove(&id) else { return };
-        self.by_name.remove(login.service.username.canonical().as_str());
+        self.forget_name(&login.service.username.canonical(), id);
         if let Some(ids) = self.by_subscriber.get_mut(&login.service.subscriber_id) {
             ids.retain(|one| *one != id);
         }
     }
+
+    /// Another service may have taken the name over.
+    fn forget_name(&mut self, name: &str, id: ServiceId) {
+        if self.by_name.get(name).is_some_and(|held| held.service.id == id) {
+            self.by_name.remove(name);
+        }
+    }
+}
+
+/// Whether a name goes from one service to another: a live one has it before those that ended, and
+/// of these the newest, so that a login is told that its service ended.
+fn gives_way(held: &Login, other: &Login) -> bool {
+    let ended = |login: &Login| login.service.phase == Phase::Ended;
+    held.service.id == other.service.id
+        || !ended(other)
+        || (ended(held) && held.service.created_at <= other.service.created_at)
 }
 
 impl NasView {
@@ -330,3 +345,48 @@ pub fn secret_context(nas: NasId) -> String {
 pub const MARK_OCTETS: usize = 29;
 /// Problems remembered; more than this is one problem: a wrong key.
 const MAX_PROBLEMS: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn service(id: u128, phase: &str) -> Service {
+        let zero = json!({ "minor": 0, "currency": "NGN" });
+        serde_json::from_value(json!({
+            "id": Uuid::from_u128(id), "subscriber_id": Uuid::from_u128(1), "plan_id": Uuid::from_u128(2),
+            "service_number": format!("S-{id}"), "plan_code": "home", "phase": phase, "username": "Ada",
+            "terms": {
+                "version": 1, "name": "Home", "service_type": "internet", "monthly_price": zero,
+                "setup_fee": zero, "cancellation_fee": zero, "rates": { "down": 1, "up": 1 },
+                "device_limit": 1,
+            },
+            "credential": { "kind": "hashed", "verifier": "x" },
+            "created_at": Timestamp::from_second(i64::try_from(id).unwrap()).unwrap(),
+            "updated_at": Timestamp::UNIX_EPOCH,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_login_is_the_live_services_whatever_becomes_of_those_that_ended() {
+        let snapshot = Snapshot::new(Box::new(|_, _| None));
+        let named = || snapshot.login("ada").map(|login| login.service.id.0.as_u128());
+        snapshot.put_service(service(10, "active"));
+        snapshot.put_service(service(10, "ended"));
+        assert_eq!(named(), Some(10), "one that ended answers while nobody else has its name");
+        snapshot.put_service(service(12, "active"));
+        snapshot.put_service(service(10, "ended"));
+        snapshot.put_service(service(11, "ended"));
+        assert_eq!(named(), Some(12));
+        snapshot.remove_service(&ServiceId(Uuid::from_u128(10)).to_string());
+        assert_eq!(named(), Some(12), "removing another does not free it");
+        snapshot.put_service(service(12, "ended"));
+        snapshot.put_service(service(11, "ended"));
+        assert_eq!(named(), Some(12), "of those that ended, the newest");
+        assert_eq!(snapshot.services(), 2);
+    }
+}

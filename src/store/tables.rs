@@ -17,7 +17,7 @@ use crate::domain::ids::{
 use crate::domain::nas::Nas;
 use crate::domain::plan::{Plan, PlanTerms};
 use crate::domain::provisioning::ProvisioningTask;
-use crate::domain::service::Service;
+use crate::domain::service::{Phase, Service};
 use crate::domain::session::{Counters, Session};
 use crate::domain::staff::{Staff, Visit};
 use crate::domain::subscriber::Subscriber;
@@ -109,15 +109,27 @@ collection! {
 }
 
 collection! {
-    /// Services.
+    /// Services. What is `live` is free again once the service has ended; `login` finds it still.
     Services: "services", ServiceId => Service, schema 1, Keyed, counters &[],
     [
         subscriber_id = |service| service.subscriber_id.to_key().into(),
-        +unique username = |service| service.username.canonical().into(),
+        +unique username = |service| live(service, Some(service.username.canonical())),
+        login = |service| service.username.canonical().into(),
+        +unique ipv4 = |service| live(service, service.addresses.ipv4),
+        +unique ipv6_prefix = |service| live(service, service.addresses.ipv6_prefix),
+        +unique delegated_prefix = |service| live(service, service.addresses.delegated_prefix),
         +unique service_number = |service| service.service_number.as_str().to_lowercase().into(),
         plan_id = |service| service.plan_id.to_key().into(),
         updated_at = |service| service.updated_at.as_millisecond().into(),
     ]
+}
+
+/// What one live service has for itself.
+fn live(service: &Service, own: Option<impl ToString>) -> IndexValue {
+    match service.phase {
+        Phase::Pending | Phase::Provisioning | Phase::Active => own.map(|own| own.to_string()).into(),
+        Phase::Ended => IndexValue::Null,
+    }
 }
 
 collection! {

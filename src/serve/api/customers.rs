@@ -12,6 +12,7 @@ use super::edit::{self, expected, form, part, reference, tagged};
 use super::error::ApiError;
 use super::route::{Access, IMPORT_LIMIT, Route};
 use super::shape::Answer;
+use crate::base::secret::Secret;
 use crate::catalogue::directory::{CustomerFilter, CustomerView as Kept};
 use crate::catalogue::fault::Fault;
 use crate::catalogue::form::{Form, Said};
@@ -48,6 +49,14 @@ pub fn routes() -> Vec<Route> {
             .answers::<CustomerView>(200),
         Route::delete("/api/v1/customers/{id}", writing, "Close a customer's account", close)
             .answers::<CustomerView>(200),
+        Route::post(
+            "/api/v1/customers/{id}/reset-portal-password",
+            writing,
+            "Give a customer another portal password",
+            reset_portal_password,
+        )
+        .takes::<PortalPasswordBody>()
+        .answers::<EnteredView>(200),
     ]
 }
 
@@ -72,6 +81,15 @@ pub struct CustomerBody {
     pub category: Option<String>,
     /// `open` or `closed`.
     pub standing: Option<String>,
+    /// The record's version that the change is about.
+    pub version: Option<u64>,
+}
+
+/// What gives a customer another portal password.
+#[derive(Debug, ToSchema)]
+pub struct PortalPasswordBody {
+    /// The password; made, and shown once, unless given.
+    pub password: Option<String>,
     /// The record's version that the change is about.
     pub version: Option<u64>,
 }
@@ -132,7 +150,7 @@ pub struct AddressView {
     pub country: String,
 }
 
-/// A customer just entered.
+/// A customer whose portal password was just set.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct EnteredView {
     /// The customer.
@@ -215,6 +233,13 @@ impl CustomerView {
     }
 }
 
+impl EnteredView {
+    fn of(customer: CustomerView, password: Option<&Secret>) -> Self {
+        let portal_password = password.and_then(Secret::expose_text).map(str::to_owned);
+        Self { customer, portal_password }
+    }
+}
+
 impl AddressView {
     fn of(address: &Address) -> Self {
         let Address { street, city, state, zip, country } = address.clone();
@@ -268,9 +293,7 @@ async fn create(app: App, call: Call) -> Result<Answer, ApiError> {
         || app.subscribers.create(&call.actor, details.clone(), call.now),
         |entered| {
             let customer = CustomerView::with(&entered.subscriber, 1, CustomerStatus::New, 0);
-            let password = entered.portal_password.as_ref().and_then(|password| password.expose_text());
-            let view = EnteredView { customer, portal_password: password.map(str::to_owned) };
-            tagged(Answer::created(&view), 1)
+            tagged(Answer::created(&EnteredView::of(customer, entered.portal_password.as_ref())), 1)
         },
     )
     .await
@@ -312,6 +335,34 @@ async fn close(app: App, call: Call) -> Result<Answer, ApiError> {
             let view =
                 CustomerView::with(&closed.subscriber, closed.version, CustomerStatus::Disabled, services);
             tagged(Answer::ok(&view), closed.version)
+        },
+    )
+    .await
+}
+
+async fn reset_portal_password(app: App, call: Call) -> Result<Answer, ApiError> {
+    let mut form = form(&call)?;
+    let expected = expected(&call, &mut form, &["version"])?;
+    let given =
+        form.nullable(&["password", "portal_password"], None, |text| Ok::<_, &str>(Secret::from_text(text)));
+    form.finish(Some(()))?;
+    let held = app.catalogue.directory.get(reference(&call), call.now).await?;
+    let subscribers = &app.subscribers;
+    commit_answering(
+        &app,
+        &call,
+        || {
+            subscribers.reset_portal_password(
+                &call.actor,
+                reference(&call),
+                expected,
+                given.clone(),
+                call.now,
+            )
+        },
+        |set| {
+            let customer = CustomerView::with(&set.subscriber, set.version, held.status, held.services.len());
+            tagged(Answer::ok(&EnteredView::of(customer, Some(&set.portal_password))), set.version)
         },
     )
     .await
@@ -372,9 +423,10 @@ fn fault(error: SubscriberError) -> Fault {
         SubscriberError::NotFound(reference) => Fault::not_found("customer", reference),
         SubscriberError::Taken { field } => Fault::Taken { field, value: "this value".to_owned() },
         SubscriberError::Stale { expected, is } => Fault::Stale { expected, is },
-        SubscriberError::Exhausted(_) | SubscriberError::Password(_) | SubscriberError::Audit(_) => {
-            Fault::Rule(error.to_string())
-        }
+        SubscriberError::Weak(_)
+        | SubscriberError::Exhausted(_)
+        | SubscriberError::Password(_)
+        | SubscriberError::Audit(_) => Fault::Rule(error.to_string()),
         SubscriberError::Read(error) => error.into(),
         SubscriberError::Commit(error) => error.into(),
         SubscriberError::Entropy(error) => error.into(),

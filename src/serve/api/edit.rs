@@ -97,6 +97,7 @@ impl From<SubscriberError> for ApiError {
             SubscriberError::NotFound(_) => Self::not_found("customer"),
             SubscriberError::Taken { field } => Self::taken(field),
             SubscriberError::Stale { .. } => Self::conflict(sentence(&error)),
+            SubscriberError::Weak(error) => PeopleError::from(error).into(),
             SubscriberError::Exhausted(_) => Self::internal(&error),
             SubscriberError::Password(error) => PeopleError::from(error).into(),
             SubscriberError::Audit(error) => error.into(),

@@ -61,6 +61,14 @@ pub fn routes() -> Vec<Route> {
             Box::pin(change_plan(app, call))
         })
         .takes::<ChangePlanBody>(),
+        Route::post(
+            "/api/v1/services/{id}/reset-password",
+            writing,
+            "Give it another network password",
+            reset_password,
+        )
+        .takes::<PasswordBody>()
+        .answers::<MadeView>(200),
         Route::post("/api/v1/services/{id}/provision", writing, "Bring it to life", provision)
             .answers::<ProvisionView>(202),
     ]
@@ -119,6 +127,15 @@ pub struct ResumeBody {
 pub struct ChangePlanBody {
     /// Which plan: code or id.
     pub plan_code: String,
+    /// The service's version that this is about.
+    pub version: Option<u64>,
+}
+
+/// What gives a service another network password.
+#[derive(Debug, ToSchema)]
+pub struct PasswordBody {
+    /// The password; made, and shown once, unless given.
+    pub password: Option<String>,
     /// The service's version that this is about.
     pub version: Option<u64>,
 }
@@ -192,7 +209,7 @@ pub struct LockView {
     pub note: Option<String>,
 }
 
-/// A contract just made.
+/// A contract with a network password that was just set.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MadeView {
     /// The service.
@@ -227,8 +244,7 @@ impl ServiceView {
     pub fn of(kept: &Kept) -> Self {
         let Service { id, subscriber_id, plan_id, terms, addresses, locks, .. } = &kept.service;
         let entitlement = kept.standing.entitlement.as_ref();
-        let prefix =
-            |prefix: &Option<Ipv6Prefix>| prefix.map(|held| format!("{}/{}", held.address, held.length));
+        let prefix = |prefix: &Option<Ipv6Prefix>| prefix.map(|held| held.to_string());
         Self {
             id: id.to_string(),
             service_number: kept.service.service_number.to_string(),
@@ -254,6 +270,16 @@ impl ServiceView {
             ended_at: kept.service.ended_at.map(|at| at.to_string()),
             updated_at: kept.service.updated_at.to_string(),
             version: kept.version,
+        }
+    }
+}
+
+impl MadeView {
+    fn of(made: &MadeService) -> Self {
+        Self {
+            service: ServiceView::of(&made.service),
+            network_password: made.network_password.expose_text().unwrap_or_default().to_owned(),
+            warnings: made.warnings.clone(),
         }
     }
 }
@@ -294,14 +320,7 @@ async fn create(app: App, call: Call) -> Result<Answer, ApiError> {
         &app,
         &call,
         || app.catalogue.services.create(&call.actor, wanted.clone(), call.now),
-        |made: &MadeService| {
-            let view = MadeView {
-                service: ServiceView::of(&made.service),
-                network_password: made.network_password.expose_text().unwrap_or_default().to_owned(),
-                warnings: made.warnings.clone(),
-            };
-            tagged(Answer::created(&view), made.service.version)
-        },
+        |made| tagged(Answer::created(&MadeView::of(made)), made.service.version),
     )
     .await
 }
@@ -353,6 +372,17 @@ async fn change_plan(app: App, call: Call) -> Result<Answer, ApiError> {
     let services = &app.catalogue.services;
     let draft = || services.change_plan(&call.actor, reference(&call), expected, &plan, call.now);
     commit_answering(&app, &call, draft, shown).await
+}
+
+async fn reset_password(app: App, call: Call) -> Result<Answer, ApiError> {
+    let mut form = form(&call)?;
+    let expected = expected(&call, &mut form, &["version"])?;
+    let given = form.nullable(&["password", "network_password"], None, network_password);
+    form.finish(Some(()))?;
+    let services = &app.catalogue.services;
+    let draft = || services.reset_password(&call.actor, reference(&call), expected, given.clone(), call.now);
+    commit_answering(&app, &call, draft, |made| tagged(Answer::ok(&MadeView::of(made)), made.service.version))
+        .await
 }
 
 async fn provision(app: App, call: Call) -> Result<Answer, ApiError> {
