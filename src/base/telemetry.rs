@@ -7,6 +7,7 @@
 //! through [`Masked`].
 
 use std::fmt;
+use std::io::IsTerminal as _;
 
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -75,7 +76,11 @@ pub fn start(format: Format, level: Level, under_journal: bool) -> Result<Teleme
         let layer = tracing_journald::layer().map_err(TelemetryError::NoJournal)?;
         Box::new(layer.with_field_prefix(Some(JOURNAL_PREFIX.to_owned())))
     } else {
-        Box::new(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false))
+        // Colours are for eyes: in a file they are noise.
+        let ansi = std::io::stderr().is_terminal();
+        Box::new(
+            tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(ansi),
+        )
     };
     tracing_subscriber::registry().with(filter).with(output).try_init().map_err(TelemetryError::Twice)?;
     Ok(Telemetry { level: handle })
