@@ -16,7 +16,7 @@ use super::table::{Ended, Entry, Shard};
 use crate::domain::entitlement::{Usage, period_start};
 use crate::domain::ids::{NasId, ServiceId, SessionId};
 use crate::domain::session::{
-    CloseReason, Counters, Known, OpenedBy, ReportKind, Session, Transition, transition,
+    CloseReason, Counters, Known, OpenedBy, REUSE_MARGIN, ReportKind, Session, Transition, transition,
 };
 use crate::store::contract::{CommitError, Committed, Expected, IndexValue, Page, Range, Record, Unit};
 use crate::store::snapshot::Login;
@@ -99,7 +99,7 @@ impl Access {
         let key = session_key(report.nas_id, report.nas_address, &report.acct_session_id);
         let planned = {
             let mut shard = self.sessions.shard(&key);
-            let Some(known) = self.known(&shard, &key) else { return Ok(Recorded::AskStore) };
+            let Some(known) = self.known(&shard, &key, report) else { return Ok(Recorded::AskStore) };
             self.plan(&mut shard, &key, known, report, now)?
         };
         let (me, then) = (Arc::clone(self), then());
@@ -128,6 +128,11 @@ impl Access {
         let hash = self.sessions.hash(&key);
         let latest = found.records.into_iter().max_by_key(|one: &Record<Sessions>| one.body.opened_at);
         match latest {
+            Some(record) if is_silent(&record) => {
+                let mut shard = self.sessions.shard(&key);
+                shard.learned(hash, None);
+                self.sessions.insert_open(&mut shard, &key, revived(record));
+            }
             Some(record) => {
                 let mut shard = self.sessions.shard(&key);
                 shard.learned(hash, record.body.closed_at.map(|closed_at| ended_of(&record, closed_at)));
@@ -141,11 +146,14 @@ impl Access {
         Ok(())
     }
 
-    fn known(&self, shard: &Shard, key: &str) -> Option<Known> {
+    fn known(&self, shard: &Shard, key: &str, report: &Report) -> Option<Known> {
         if shard.open.contains_key(key) {
             return Some(Known::Open);
         }
         if let Some(ended) = shard.ended.get(&self.sessions.hash(key)) {
+            if ended.silent && goes_on(ended, report) {
+                return None;
+            }
             return Some(Known::Closed { opened_at: ended.opened_at, closed_at: ended.closed_at });
         }
         (!self.sessions.must_ask_store(shard, key)).then_some(Known::Nothing)
@@ -202,7 +210,7 @@ impl Access {
         if session.closed_at.is_some() {
             self.sessions.remember_ended(shard, key, &session, counters);
         } else {
-            self.sessions.insert_open(shard, key, Entry { session, counters });
+            self.sessions.insert_open(shard, key, Entry { session, counters, revived: false });
         }
         Ok(Planned { unit, undo })
     }
@@ -219,7 +227,11 @@ impl Access {
         entry.counters = before.max(counters);
         let (id, service) = (entry.session.id, entry.session.service_id);
         let login = service.and_then(|id| self.snapshot.service(id));
-        let (unit, _, _) = self.merge(Unit::natural(), id, login.as_deref(), before, entry.counters, now)?;
+        let mut unit = Unit::natural();
+        if entry.revived {
+            unit = unit.expect::<Sessions>(&id, Expected::Present).put::<Sessions>(&id, &entry.session)?;
+        }
+        let (unit, _, _) = self.merge(unit, id, login.as_deref(), before, entry.counters, now)?;
         // Memory may run ahead of a failed commit here: counters are absolute, and the NAS's
         // retransmission writes the same values again.
         Ok(Planned { unit, undo: Undo::Nothing })
@@ -236,8 +248,13 @@ impl Access {
         let Some(entry) = self.sessions.remove_open(shard, key) else { return Err(vanished(key)) };
         let before = entry.counters;
         let after = before.max(counters);
-        let undo =
-            Undo::Reopen { entry: Box::new(Entry { session: entry.session.clone(), counters: after }) };
+        let undo = Undo::Reopen {
+            entry: Box::new(Entry {
+                session: entry.session.clone(),
+                counters: after,
+                revived: entry.revived,
+            }),
+        };
         let mut session = entry.session;
         close(&mut session, report);
         let login = session.service_id.and_then(|id| self.snapshot.service(id));
@@ -390,8 +407,28 @@ fn ended_of(record: &Record<Sessions>, closed_at: Timestamp) -> Ended {
         service_id: record.body.service_id,
         opened_at: record.body.opened_at,
         closed_at,
+        silent: is_silent(record),
         octets: (counters.down_octets, counters.up_octets, counters.seconds),
     }
+}
+
+fn is_silent(record: &Record<Sessions>) -> bool {
+    record.body.closed_why == Some(CloseReason::Silence)
+}
+
+/// A session that had ended by silence, open again; each report writes that down until a restart
+/// reads it back, since any one of them may be the first that becomes durable.
+fn revived(record: Record<Sessions>) -> Entry {
+    let counters = Counters::from_slice(&record.counters);
+    let session = Session { closed_at: None, closed_why: None, ..record.body };
+    Entry { session, counters, revived: true }
+}
+
+/// Whether a report shows that a silent session went on after its last report, rather than being
+/// an old report that comes again.
+fn goes_on(ended: &Ended, report: &Report) -> bool {
+    let (_, _, seconds) = ended.octets;
+    report.counters.seconds > seconds && began_at(report).duration_since(ended.closed_at) <= REUSE_MARGIN
 }
 
 /// When the session began, by this report: its moment less the time it says has passed.

@@ -1,16 +1,21 @@
-//! A NAS that restarts or shuts down ends all of its sessions (Accounting-On and Accounting-Off,
-//! RFC 2866 section 5.1); their Stops never come, so their end is the moment it said so.
+//! Sessions that end without a Stop: their NAS restarted, or nothing was heard of them for too long.
+//!
+//! A NAS that says Accounting-On or Accounting-Off (RFC 2866 section 5.1) has ended all of its
+//! sessions. A session whose NAS lost power says nothing at all: after two and a half intervals of
+//! silence it is ended at the last that was heard, so that it neither holds a place nor counts as
+//! online for ever. If it was only the way to us that was broken, its next report takes that back.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Access;
 use super::account::event_of;
 use super::table::Entry;
 use crate::domain::ids::NasId;
-use crate::domain::session::{CloseReason, Session};
+use crate::domain::session::CloseReason;
 use crate::store::contract::{CommitError, Expected, Unit};
 use crate::store::tables::Sessions;
 
@@ -33,28 +38,60 @@ impl Access {
     /// # Errors
     /// When a commit fails: what it covered stays open, and the NAS must not be acknowledged.
     pub async fn nas_restarted(self: &Arc<Self>, restart: &Restart) -> Result<usize, CommitError> {
-        let concerned = |session: &Session| {
+        let concerned = |entry: &Entry| {
+            let session = &entry.session;
             session.nas_id == restart.nas_id
                 && session.nas_address == restart.nas_address
                 && session.opened_at <= restart.happened_at
         };
+        let why = if restart.going_down { CloseReason::NasShutDown } else { CloseReason::NasRestarted };
+        self.end_where(concerned, |_| (restart.happened_at, why.clone())).await
+    }
+
+    /// Ends the sessions of which nothing was heard for two and a half times `interval`; gives how
+    /// many. Silence counts from `listening_since` at the earliest: while the daemon was away,
+    /// nobody could be heard.
+    ///
+    /// # Errors
+    /// When a commit fails: what it covered stays open.
+    pub async fn end_silent(
+        self: &Arc<Self>,
+        interval: Duration,
+        listening_since: Timestamp,
+        now: Timestamp,
+    ) -> Result<usize, CommitError> {
+        let patience =
+            SignedDuration::try_from(interval.saturating_mul(5) / 2).unwrap_or(SignedDuration::MAX);
+        let silent = |entry: &Entry| now.duration_since(heard_at(entry).max(listening_since)) > patience;
+        self.end_where(silent, |entry| (heard_at(entry), CloseReason::Silence)).await
+    }
+
+    async fn end_where(
+        &self,
+        concerned: impl Fn(&Entry) -> bool,
+        how: impl Fn(&Entry) -> (Timestamp, CloseReason),
+    ) -> Result<usize, CommitError> {
         let keys = self.sessions.keys_where(concerned);
         for chunk in keys.chunks(SESSIONS_PER_UNIT) {
-            self.end_all(chunk, restart).await?;
+            self.end_all(chunk, &how).await?;
         }
         Ok(keys.len())
     }
 
-    async fn end_all(&self, keys: &[Box<str>], restart: &Restart) -> Result<(), CommitError> {
+    async fn end_all(
+        &self,
+        keys: &[Box<str>],
+        how: impl Fn(&Entry) -> (Timestamp, CloseReason),
+    ) -> Result<(), CommitError> {
         let mut unit = Unit::natural();
         let mut taken = Vec::with_capacity(keys.len());
         for key in keys {
             let mut shard = self.sessions.shard(key);
             let Some(entry) = self.sessions.remove_open(&mut shard, key) else { continue };
+            let (closed_at, why) = how(&entry);
             let mut session = entry.session.clone();
-            session.closed_at = Some(restart.happened_at);
-            session.closed_why =
-                Some(if restart.going_down { CloseReason::NasShutDown } else { CloseReason::NasRestarted });
+            session.closed_at = Some(closed_at.max(session.opened_at));
+            session.closed_why = Some(why);
             self.sessions.remember_ended(&mut shard, key, &session, entry.counters);
             drop(shard);
             unit = unit
@@ -76,6 +113,12 @@ impl Access {
             self.sessions.insert_open(&mut shard, key, entry);
         }
     }
+}
+
+/// When the session was last heard of, by our clock.
+fn heard_at(entry: &Entry) -> Timestamp {
+    let millis = i64::try_from(entry.counters.heard_millis).unwrap_or(i64::MAX);
+    Timestamp::from_millisecond(millis).unwrap_or(entry.session.opened_at)
 }
 
 /// Bounds the size of one commit.

@@ -16,7 +16,7 @@ use super::meter::{Meter, OpenSession, same_device};
 use super::shards::Shards;
 use crate::domain::entitlement::Usage;
 use crate::domain::ids::{ServiceId, SessionId};
-use crate::domain::session::{Counters, Session};
+use crate::domain::session::{CloseReason, Counters, Session};
 use crate::store::Store;
 use crate::store::contract::{ReadError, Record};
 use crate::store::tables::{Sessions, UsageDays, session_key};
@@ -47,6 +47,8 @@ pub(super) struct Shard {
 pub(super) struct Entry {
     pub(super) session: Session,
     pub(super) counters: Counters,
+    /// Whether the store still has it as ended, by a silence that is over.
+    pub(super) revived: bool,
 }
 
 /// An ended session: enough to recognise its late reports.
@@ -56,6 +58,8 @@ pub(super) struct Ended {
     pub(super) service_id: Option<ServiceId>,
     pub(super) opened_at: Timestamp,
     pub(super) closed_at: Timestamp,
+    /// Whether it ended by silence alone, so that it may go on after all.
+    pub(super) silent: bool,
     pub(super) octets: (u64, u64, u64),
 }
 
@@ -94,13 +98,8 @@ impl SessionTable {
         let mut shard = self.shard(&key);
         if session.closed_at.is_some() {
             self.remember_ended(&mut shard, &key, &session, counters);
-            return;
-        }
-        if let Some(service) = session.service_id {
-            self.meter(service, |meter| meter.open(OpenSession::of(&session)));
-        }
-        if shard.open.insert(key.into_boxed_str(), Entry { session, counters }).is_none() {
-            self.open.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.insert_open(&mut shard, &key, Entry { session, counters, revived: false });
         }
     }
 
@@ -155,6 +154,7 @@ impl SessionTable {
             service_id: session.service_id,
             opened_at: session.opened_at,
             closed_at,
+            silent: session.closed_why == Some(CloseReason::Silence),
             octets,
         };
         shard
@@ -214,12 +214,10 @@ impl SessionTable {
     }
 
     /// The keys of all open sessions that `wanted` picks.
-    pub(super) fn keys_where(&self, wanted: impl Fn(&Session) -> bool) -> Vec<Box<str>> {
+    pub(super) fn keys_where(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<Box<str>> {
         let mut keys = Vec::new();
         for shard in self.shards.each() {
-            keys.extend(
-                shard.open.iter().filter(|(_, one)| wanted(&one.session)).map(|(key, _)| key.clone()),
-            );
+            keys.extend(shard.open.iter().filter(|(_, one)| wanted(one)).map(|(key, _)| key.clone()));
         }
         keys
     }

@@ -309,6 +309,50 @@ fn a_nas_that_restarts_ends_its_sessions_and_no_others() {
     assert_eq!(ended[0].body.closed_why, Some(CloseReason::NasRestarted));
 }
 
+const INTERVAL: std::time::Duration = std::time::Duration::from_secs(300);
+
+#[test]
+fn a_session_that_falls_silent_is_ended_at_its_last_report_and_frees_its_place() {
+    let lab = Lab::new();
+    lab.report(&say(ReportKind::Start, "a", 0, 0, 0), at(0)).unwrap();
+    lab.report(&say(ReportKind::Interim, "a", 100, 10, 300), at(300)).unwrap();
+    let end_silent = |now| lab.runtime.block_on(lab.access.end_silent(INTERVAL, at(0), at(now))).unwrap();
+    assert_eq!(end_silent(300 + 750), 0, "two and a half intervals are patience");
+    assert_eq!(end_silent(300 + 751), 1);
+    assert_eq!(end_silent(300 + 752), 0);
+    let sessions = lab.sessions();
+    assert_eq!(sessions[0].body.closed_at, Some(at(300)));
+    assert_eq!(sessions[0].body.closed_why, Some(CloseReason::Silence));
+    assert_eq!(refusal(lab.login("right", Some("02-00-00-00-00-02"), at(1_100))), None, "the place is free");
+}
+
+#[test]
+fn silence_counts_only_while_somebody_listens() {
+    let lab = Lab::new();
+    lab.report(&say(ReportKind::Start, "a", 0, 0, 0), at(0)).unwrap();
+    let listening_since = at(86_400);
+    let ended = lab.access.end_silent(INTERVAL, listening_since, at(86_400 + 700));
+    assert_eq!(lab.runtime.block_on(ended).unwrap(), 0);
+}
+
+#[test]
+fn a_silent_session_that_is_heard_again_goes_on_and_an_old_report_does_not_wake_it() {
+    let mut lab = Lab::new();
+    lab.report(&say(ReportKind::Start, "a", 0, 0, 0), at(0)).unwrap();
+    lab.report(&say(ReportKind::Interim, "a", 100, 10, 300), at(300)).unwrap();
+    lab.runtime.block_on(lab.access.end_silent(INTERVAL, at(0), at(2_000))).unwrap();
+    lab.report(&say(ReportKind::Interim, "a", 100, 10, 300), at(2_001)).unwrap();
+    assert_eq!(lab.access.open_sessions(), 0, "the same report again is no sign of life");
+    lab.report(&say(ReportKind::Interim, "a", 900, 90, 2_100), at(2_100)).unwrap();
+    assert_eq!(lab.access.open_sessions(), 1);
+    lab.restart();
+    assert_eq!(lab.access.open_sessions(), 1, "written down");
+    lab.report(&say(ReportKind::Stop, "a", 1_000, 100, 2_400), at(2_400)).unwrap();
+    let sessions = lab.sessions();
+    assert_eq!((sessions.len(), sessions[0].body.closed_at), (1, Some(at(2_400))));
+    assert_eq!(lab.stored_usage(), (1_000, 100, 2_400));
+}
+
 #[test]
 fn a_late_interim_after_the_stop_and_a_restart_does_not_reopen_the_session() {
     let mut lab = Lab::new();

@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -102,12 +103,7 @@ pub enum StartError {
 /// What could not be opened, with the setting to look at.
 pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Running, StartError> {
     metrics::install();
-    let radius = &config.radius;
-    let sockets = Sockets {
-        workers: radius.workers,
-        receive_buffer: usize::try_from(radius.receive_buffer.octets()).unwrap_or(usize::MAX),
-    };
-    let bound = nas_door::bind(&radius.authentication, &radius.accounting, sockets)?;
+    let bound = bind_radius(&config)?;
     let admin_listener = listen(config.http.admin, "http.admin").await?;
     let metrics_listener = listen(config.http.metrics, "http.metrics").await?;
 
@@ -115,24 +111,24 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     let snapshot = Arc::new(Snapshot::new(unsealer(&vault)));
     let store = open_store(&config, &clock, &entropy, &vault, &snapshot)?;
     snapshot.load(&store).await?;
-    let class_key = ClassKey::new(&vault.derive("class")).ok_or(StartError::KeyLength)?;
-    let access = Access::open(crate::access::Parts {
-        store: store.clone(),
-        snapshot,
-        class_key,
-        zone: config.site.timezone.clone(),
-        entropy: entropy.clone(),
-    })
-    .await?;
+    let world = World { config: &config, clock: &clock, entropy: &entropy, store: &store, vault: &vault };
+    let access = open_access(&world, snapshot).await?;
 
     let health = Health::new();
     let passwords = passwords(&config, &entropy)?;
-    let world = World { config: &config, clock: &clock, entropy: &entropy, store: &store, vault: &vault };
     let app = build_app(&world, &access, &health, &passwords);
     let claim = offer_claim(&app, &config, &clock).await?;
     let (stop_doors, stop_jobs) = (CancellationToken::new(), CancellationToken::new());
     let jobs = Jobs::new();
-    let wiring = jobs::Wiring { app: &app, access: &access, store: &store, clock: &clock, health: &health };
+    let interim_secs = Arc::new(AtomicU32::new(radius_settings(&config).interim_secs));
+    let wiring = jobs::Wiring {
+        app: &app,
+        access: &access,
+        store: &store,
+        clock: &clock,
+        health: &health,
+        interim_secs: &interim_secs,
+    };
     let job_tasks = jobs::start(&jobs, &wiring, &stop_jobs)?;
 
     let looked = console::Looked {
@@ -171,7 +167,29 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         stop_doors,
         stop_jobs,
         claim,
+        interim_secs,
     })
+}
+
+fn bind_radius(config: &Config) -> Result<Bound, BindError> {
+    let radius = &config.radius;
+    let sockets = Sockets {
+        workers: radius.workers,
+        receive_buffer: usize::try_from(radius.receive_buffer.octets()).unwrap_or(usize::MAX),
+    };
+    nas_door::bind(&radius.authentication, &radius.accounting, sockets)
+}
+
+async fn open_access(world: &World<'_>, snapshot: Arc<Snapshot>) -> Result<Arc<Access>, StartError> {
+    let class_key = ClassKey::new(&world.vault.derive("class")).ok_or(StartError::KeyLength)?;
+    let parts = crate::access::Parts {
+        store: world.store.clone(),
+        snapshot,
+        class_key,
+        zone: world.config.site.timezone.clone(),
+        entropy: world.entropy.clone(),
+    };
+    Ok(Access::open(parts).await?)
 }
 
 async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, StartError> {

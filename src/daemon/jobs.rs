@@ -1,6 +1,7 @@
 //! The daemon's periodic work: one struct a job, one line each where they are started.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -26,6 +27,7 @@ pub(super) struct Wiring<'a> {
     pub(super) store: &'a Store,
     pub(super) clock: &'a Clock,
     pub(super) health: &'a Health,
+    pub(super) interim_secs: &'a Arc<AtomicU32>,
 }
 
 /// Starts every job; each runs at once and then by its period.
@@ -34,14 +36,17 @@ pub(super) fn start(
     wiring: &Wiring<'_>,
     stop: &CancellationToken,
 ) -> Result<Vec<JoinHandle<()>>, NameTaken> {
-    let Wiring { app, access, store, clock, health } = wiring;
+    let Wiring { app, access, store, clock, health, interim_secs } = wiring;
     let (access, store, health) = (Arc::clone(access), (*store).clone(), (*health).clone());
     let entropy = app.entropy.clone();
     let flush = FlushAuthLog { access: Arc::clone(&access), store: store.clone(), entropy };
-    let watch = Watch { access, store: store.clone(), health };
     let now = clock.now();
+    let silent =
+        EndSilent { access: Arc::clone(&access), interval: Arc::clone(interim_secs), listening_since: now };
+    let watch = Watch { access, store: store.clone(), health };
     Ok(vec![
         jobs.start(flush, Activator::new(), now, (*clock).clone(), stop.clone())?,
+        jobs.start(silent, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(watch, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(Retention { store, fed: 0 }, Activator::new(), now, (*clock).clone(), stop.clone())?,
         carry_provisioning_on(&app.catalogue.provisioning, clock, stop),
@@ -184,6 +189,33 @@ fn remedy(code: &str) -> &'static str {
         "record-damaged" => "run `dotmac-edge store check`, and restore it from a backup",
         "nas-message-authenticator-optional" => "update the NAS, then set its policy to `require`",
         _ => "look at the log",
+    }
+}
+
+/// Ends sessions of which nothing is heard any more.
+struct EndSilent {
+    access: Arc<Access>,
+    /// Acct-Interim-Interval as NAS are told it now; a reload changes it.
+    interval: Arc<AtomicU32>,
+    listening_since: Timestamp,
+}
+
+impl Job for EndSilent {
+    fn name(&self) -> &'static str {
+        "silent-sessions"
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
+    async fn run(&mut self, now: Timestamp) -> Report {
+        let interval = Duration::from_secs(self.interval.load(Ordering::Relaxed).into());
+        match self.access.end_silent(interval, self.listening_since, now).await {
+            Ok(0) => Report::new(Outcome::Idle, "every open session is heard of"),
+            Ok(ended) => Report::new(Outcome::Done, format!("{ended} silent sessions ended")),
+            Err(error) => Report::new(Outcome::Failed, error.to_string()),
+        }
     }
 }
 

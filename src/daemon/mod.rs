@@ -14,6 +14,7 @@ mod notify;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +52,7 @@ pub struct Running {
     stop_doors: CancellationToken,
     stop_jobs: CancellationToken,
     claim: Option<Claim>,
+    interim_secs: Arc<AtomicU32>,
 }
 
 impl Running {
@@ -102,7 +104,9 @@ impl Running {
         for change in crate::config::diff(&self.config, &config) {
             tracing::info!(setting = %change.key, "The configuration was read again: {change}");
         }
-        self.radius.set(radius_settings(&config));
+        let settings = radius_settings(&config);
+        self.interim_secs.store(settings.interim_secs, Ordering::Relaxed);
+        self.radius.set(settings);
         self.config = config;
     }
 

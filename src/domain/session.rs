@@ -92,6 +92,9 @@ pub enum CloseReason {
     NasShutDown,
     /// A new session with the same id began at the same NAS.
     Replaced,
+    /// Nothing was heard of it for too long; its end is the last that was heard. A later report
+    /// that shows it going on takes this back.
+    Silence,
 }
 
 /// The absolute counters of a session, from the subscriber's view.
