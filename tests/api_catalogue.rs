@@ -371,6 +371,33 @@ async fn an_import_reports_bad_lines_takes_the_rest_and_changes_nothing_when_rep
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_import_asked_for_again_while_its_answer_is_lost_enters_nobody_twice_and_blames_no_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::open(dir.path()).await;
+    lab.contract(99).await;
+    let mut roster = String::from("customer_number,name,email,plan_code\n");
+    for number in 0..400 {
+        let numbered = if number % 10 == 0 { String::new() } else { format!("R{number}") };
+        roster.push_str(&format!("{numbered},Ada Obi,ada{number}@example.net,home-20\n"));
+    }
+    let token = format!("Bearer {}", lab.token);
+    let headers = [("authorization", token.as_str()), ("content-type", "text/csv")];
+    let import = || lab.send("POST", "/api/v1/customers/import", &headers, &roster);
+    let (one, two) = tokio::join!(import(), import());
+    let later = import().await;
+    let sum = |name: &str| [&one, &two].iter().map(|reply| reply.body[name].as_u64().unwrap()).sum::<u64>();
+    for reply in [&one, &two, &later] {
+        assert_eq!((reply.status, reply.body["failed"].as_array().unwrap().len()), (200, 0), "{reply:?}");
+    }
+    assert_eq!((sum("created"), sum("updated"), sum("services")), (400, 0, 400));
+    assert_eq!(later.body["unchanged"], 400);
+    assert_eq!(lab.get("/api/v1/customers?limit=1").await.body["total"], 401);
+    assert_eq!(lab.get("/api/v1/services?limit=1").await.body["total"], 401);
+    let made = |reply: &api_lab::Reply| reply.body["credentials"].as_array().unwrap().len();
+    assert_eq!(made(&one) + made(&two), 400, "each password is shown once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_idempotency_key_gives_the_one_time_password_again_and_enters_nobody_twice() {
     let dir = tempfile::tempdir().unwrap();
     let lab = Lab::open(dir.path()).await;

@@ -337,6 +337,37 @@ fn a_roster_goes_in_but_for_its_bad_lines_and_again_changes_nothing() {
 }
 
 #[test]
+fn a_roster_of_any_length_goes_in_whole_and_no_password_is_lost_on_the_way() {
+    let edge_box = EdgeBox::running();
+    let plan = ["plan", "create", "home", "--name", "Home", "--price", "100", "--down", "20", "--up", "5"];
+    assert_eq!(edge_box.run(&plan).status, 0);
+    let mut roster = String::from("customer_number,name,plan_code\nFIRST,Ada Obi,home\n");
+    for number in 0..5_001 {
+        roster.push_str(&format!("Z{number},Bo Eze,\n"));
+    }
+    roster.push_str("LAST,Chi Ude,home\n");
+    let file = write(edge_box.folder.path(), "roster.csv", &roster);
+    let saved = edge_box.path("passwords.csv");
+    let command = ["customer", "import", &file, "--passwords", saved.to_str().unwrap()];
+    let done = edge_box.run(&command);
+    assert_eq!(done.status, 0, "{}{}", done.out, done.err);
+    assert!(done.out.contains("5003 new, 0 changed, 0 as they were, 2 services"), "{}", done.out);
+    assert!(done.out.contains("first ") && done.out.contains("last "), "{}", done.out);
+    assert!(done.err.contains("line 5001"), "it says how far it is: {}", done.err);
+    let passwords = std::fs::read_to_string(&saved).unwrap();
+    let lines: Vec<_> = passwords.lines().collect();
+    assert_eq!(lines.len(), 3, "{passwords}");
+    assert!(lines[1].starts_with("\"FIRST\",\"first\",\"") && lines[2].starts_with("\"LAST\",\"last\",\""));
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&saved).unwrap());
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(edge_box.run(&command).status, 2, "passwords are never written over");
+
+    let again = edge_box.json(&["customer", "import", &file]);
+    assert_eq!((&again["unchanged"], &again["next_line"]), (&5_003.into(), &Value::Null), "one document");
+    assert!(edge_box.run(&["customer", "import", "--help"]).out.contains("service reset-password"));
+}
+
+#[test]
 fn a_backup_brings_back_what_was_there_when_it_was_taken() {
     let mut edge_box = EdgeBox::running();
     let enter = |edge_box: &EdgeBox, number: &str| {

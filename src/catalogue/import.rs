@@ -23,7 +23,7 @@ use crate::domain::audit::Actor;
 use crate::domain::plan::Plan;
 use crate::domain::service::{Addresses, Phase};
 use crate::domain::subscriber::Subscriber;
-use crate::store::contract::{CommitError, Record, Unit};
+use crate::store::contract::{CommitError, Committed, Record, Unit};
 use crate::store::draft::Draft;
 use crate::store::tables;
 use crate::store::vault::Vault;
@@ -98,7 +98,7 @@ pub struct MadeCredential {
 
 /// What a line means, before it is committed.
 struct Decided {
-    line: u64,
+    row: Row,
     unit: Unit,
     was_there: bool,
     service: bool,
@@ -196,17 +196,26 @@ impl Run<'_, '_> {
             self.report.failed.push(BadLine { line, field: field.to_owned(), message });
             return Ok(None);
         }
-        match self.draft(row).await {
-            Ok(Some(decided)) => Ok(Some(decided)),
-            Ok(None) => {
-                self.report.unchanged = self.report.unchanged.saturating_add(1);
-                Ok(None)
-            }
-            Err(fault) => bad_line(line, fault).map(|bad| {
-                self.report.failed.push(bad);
-                None
-            }),
+        let drafted = match self.draft(row.clone()).await {
+            // The same roster may be coming in at the same time: look again before blaming the line.
+            Err(Fault::Taken { .. }) => self.draft(row).await,
+            known => known,
+        };
+        self.noted(line, drafted)
+    }
+
+    /// What was drafted for a line, with what needs no commit counted.
+    fn noted(
+        &mut self,
+        line: u64,
+        drafted: Result<Option<Decided>, Fault>,
+    ) -> Result<Option<Decided>, Fault> {
+        match drafted {
+            Ok(Some(decided)) => return Ok(Some(decided)),
+            Ok(None) => self.report.unchanged = self.report.unchanged.saturating_add(1),
+            Err(fault) => self.report.failed.push(bad_line(line, fault)?),
         }
+        Ok(None)
     }
 
     /// Whether a line before names the same customer or login.
@@ -234,13 +243,14 @@ impl Run<'_, '_> {
         let held = self.held(&row.person).await?;
         let was_there = held.is_some();
         let unit = Unit::once(self.unit_id(&row, held.as_ref().map_or(0, |held| held.version)));
+        let person = row.person.clone();
         let draft = match held {
-            Some(held) => (self.register.amend)(unit, held, row.person).await?,
-            None => (self.register.enter)(unit, row.person).await?,
+            Some(held) => (self.register.amend)(unit, held, person).await?,
+            None => (self.register.enter)(unit, person).await?,
         };
-        let mut decided =
-            Decided { line: row.line, unit: draft.unit, was_there, service: false, credential: None };
-        if let Some(wanted) = row.service {
+        let wanted = row.service.clone();
+        let mut decided = Decided { row, unit: draft.unit, was_there, service: false, credential: None };
+        if let Some(wanted) = wanted {
             self.add_service(&mut decided, &draft.value, wanted).await?;
         }
         Ok(if decided.unit.ops.is_empty() { None } else { Some(decided) })
@@ -290,7 +300,7 @@ impl Run<'_, '_> {
         decided.unit = provision::begun(unit, &task)?;
         decided.service = true;
         decided.credential = (!given).then(|| MadeCredential {
-            line: decided.line,
+            line: decided.row.line,
             customer_number: owner.customer_number.to_string(),
             username: service.username.to_string(),
             network_password,
@@ -322,8 +332,7 @@ impl Run<'_, '_> {
 
     /// Waits for what was submitted and counts it.
     async fn settle(&mut self, waiting: Vec<Waiting>) -> Result<(), Fault> {
-        for (mut decided, submitted) in waiting {
-            let line = decided.line;
+        for (decided, submitted) in waiting {
             let answer = match submitted {
                 Ok(submitted) => submitted.await,
                 Err(error) => Err(error),
@@ -331,17 +340,35 @@ impl Run<'_, '_> {
             let answer = match answer {
                 // Full of units: wait in line. Lost: ask again, which changes nothing twice.
                 Err(CommitError::Full(_) | CommitError::Unknown(_)) => {
-                    self.import.store.commit(std::mem::take(&mut decided.unit)).await
+                    self.import.store.commit(decided.unit.clone()).await
                 }
                 known => known,
             };
-            match answer {
-                Ok(committed) if committed.repeated => {
-                    self.report.unchanged = self.report.unchanged.saturating_add(1);
-                }
-                Ok(_) => self.count(decided),
-                Err(error) => self.report.failed.push(bad_line(line, error.into())?),
+            self.settle_one(decided, answer).await?;
+        }
+        Ok(())
+    }
+
+    /// Counts a line; one that somebody else got in the way of is decided again from what is now so.
+    async fn settle_one(
+        &mut self,
+        mut decided: Decided,
+        mut answer: Result<Committed, CommitError>,
+    ) -> Result<(), Fault> {
+        let line = decided.row.line;
+        for _ in 0..MOST_TRIES {
+            let Err(CommitError::Conflict { .. } | CommitError::Taken { .. }) = &answer else { break };
+            let drafted = self.draft(decided.row).await;
+            let Some(again) = self.noted(line, drafted)? else { return Ok(()) };
+            answer = self.import.store.commit(again.unit.clone()).await;
+            decided = again;
+        }
+        match answer {
+            Ok(committed) if committed.repeated => {
+                self.report.unchanged = self.report.unchanged.saturating_add(1);
             }
+            Ok(_) => self.count(decided),
+            Err(error) => self.report.failed.push(bad_line(line, error.into())?),
         }
         Ok(())
     }
@@ -388,5 +415,7 @@ type Waiting = (Decided, Result<Submitted, CommitError>);
 
 /// Lines of one run: some seconds of work on a small box, well within the time that a client waits.
 pub const A_RUN: usize = 5_000;
+/// Times that one line is decided again: more contention than this is worth a person's look.
+const MOST_TRIES: usize = 8;
 /// Lines that are committed together: one sync of the disk for all of them.
 const GROUP: usize = 256;

@@ -1,14 +1,12 @@
 //! `customer`: who is served, one by one and by the roster.
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
-use hyper::Method;
 use serde_json::{Map, Value};
 
 use super::error::CliError;
+use super::roster::Import;
 use super::table::Table;
-use super::talk::{Load, encoded, with_query};
+use super::talk::{encoded, with_query};
 use super::{Context, read, service, stdin};
 
 /// Customers.
@@ -71,17 +69,6 @@ pub(super) struct ResetPortalPassword {
     /// Read the portal password as one line of standard input
     #[arg(long)]
     password_stdin: bool,
-}
-
-/// A roster to take in.
-#[derive(Debug, Args)]
-pub(super) struct Import {
-    /// CSV with a header: `customer_number` or `email`, `first_name` and `last_name` (or `name`), `phone`, `street`,
-    /// `city`, `state`, `zip`, `country`, `category`, `standing`, `plan_code`, `username`, `password`
-    file: PathBuf,
-    /// Only say what would happen
-    #[arg(long)]
-    dry_run: bool,
 }
 
 impl Customer {
@@ -173,52 +160,6 @@ fn tell_password(context: &Context, made: &Value) {
     }
 }
 
-impl Import {
-    fn run(self, context: &Context) -> Result<(), CliError> {
-        let daemon = context.daemon()?.patiently();
-        let roster = std::fs::read(&self.file)
-            .map_err(|error| CliError::Usage(format!("{} cannot be read: {error}", self.file.display())))?;
-        let path = with_query(IMPORT_PATH, &[("dry_run", self.dry_run.then(|| "true".to_owned()))]);
-        let report = daemon.ask(Method::POST, &path, Load::Csv(roster))?;
-        let failed = report.get("failed").and_then(Value::as_array).map_or(0, Vec::len);
-        if context.terminal.wants_json() {
-            context.terminal.json(&report);
-        } else {
-            tell(context, &report, self.dry_run);
-        }
-        if failed == 0 { Ok(()) } else { Err(CliError::Told) }
-    }
-}
-
-fn tell(context: &Context, report: &Value, dry_run: bool) {
-    let made = report.get("credentials").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    if !made.is_empty() {
-        let mut table = Table::new(&["customer", "login", "network password"]);
-        for one in made {
-            table.row(
-                ["/customer_number", "/username", "/network_password"].map(|field| read::text(one, field)),
-            );
-        }
-        context.terminal.line(table.text());
-        context.terminal.note("These passwords are shown this once.");
-    }
-    for line in report.get("failed").and_then(Value::as_array).into_iter().flatten() {
-        let (number, field) = (read::text(line, "/line"), read::text(line, "/field"));
-        let field = if field.is_empty() { field } else { format!("{field} ") };
-        context.terminal.line(format_args!("line {number}: {field}{}", read::text(line, "/message")));
-    }
-    let count = |name: &str| read::number(report, name).unwrap_or(0);
-    let failed = report.get("failed").and_then(Value::as_array).map_or(0, Vec::len);
-    let would = if dry_run { "A dry run; the file would come to: " } else { "" };
-    context.terminal.line(format_args!(
-        "{would}{} new, {} changed, {} as they were, {} services, {failed} bad lines.",
-        count("/created"),
-        count("/updated"),
-        count("/unchanged"),
-        count("/services"),
-    ));
-}
-
 fn show(context: &Context, customer: &str) -> Result<(), CliError> {
     let daemon = context.daemon()?;
     let mut found = daemon.get(&format!("{PATH}/{}", encoded(customer)))?;
@@ -246,4 +187,3 @@ fn name(customer: &Value) -> String {
 }
 
 const PATH: &str = "/api/v1/customers";
-const IMPORT_PATH: &str = "/api/v1/customers/import";

@@ -18,6 +18,7 @@ mod nas;
 mod plan;
 mod radius_test;
 mod read;
+mod roster;
 mod serve;
 mod service;
 mod session;
