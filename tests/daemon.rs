@@ -190,3 +190,37 @@ async fn a_second_daemon_on_the_same_store_is_refused() {
     assert!(refused.to_string().contains(&std::process::id().to_string()), "{refused}");
     running.stop().await;
 }
+
+/// The routes that the wiring adds to the API's table are held to the same roles as all others.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_daemons_own_routes_admit_exactly_the_roles_that_may() {
+    use dotmac_edge::domain::role::{Permission, Role};
+    let dir = tempfile::tempdir().unwrap();
+    let running = start(dir.path()).await;
+    let console = Client::unix(dir.path().join("control.sock"));
+    let password = "a long pass phrase";
+    for role in [Role::Owner].into_iter().chain(Role::ALL.into_iter().filter(|role| *role != Role::Owner)) {
+        let email = format!("{}@example.net", role.name());
+        let account =
+            json!({ "email": email, "name": role.name(), "role": role.name(), "password": password });
+        console.post("/api/v1/users", account).await.expect(201);
+    }
+    let anonymous = Client::tcp(running.admin());
+    for path in ["/api/v1/why?who=ada", "/api/v1/system/health"] {
+        assert_eq!(anonymous.get(path).await.status, 401, "{path}");
+    }
+    for role in Role::ALL {
+        let login = json!({ "email": format!("{}@example.net", role.name()), "password": password });
+        let said = anonymous.post("/api/v1/auth/login", login).await.expect(200);
+        let staff = anonymous.token(said["access_token"].as_str().unwrap());
+        let expected = |permission| if role.may(permission) { 200 } else { 403 };
+        let why = staff.get("/api/v1/why?who=ada").await;
+        assert_eq!(why.status, expected(Permission::SessionsRead), "{role:?}");
+        let health = staff.get("/api/v1/system/health").await;
+        assert_eq!(health.status, expected(Permission::SystemRead), "{role:?}");
+        for console_only in ["/api/v1/system/backup", "/api/v1/system/store-check"] {
+            assert_eq!(staff.post(console_only, json!({})).await.status, 403, "{role:?} {console_only}");
+        }
+    }
+    running.stop().await;
+}
