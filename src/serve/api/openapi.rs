@@ -177,9 +177,10 @@ fn page(routes: &[Route]) -> String {
         // Writing to a String cannot fail. All of it is ours, and none holds markup.
         let _ = writeln!(
             rows,
-            "<tr><td>{}</td><td><code>{}</code></td><td>{}</td><td>{}</td></tr>",
+            "<li><code>{} {}</code><p>{}; {}.</p></li>",
             route.method,
-            route.path,
+            // A browser may break a long path after each part.
+            route.path.replace('/', "/<wbr>"),
             route.summary,
             access_name(route.access),
         );
@@ -189,8 +190,7 @@ fn page(routes: &[Route]) -> String {
          <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body>\
          <h1>DotMac Edge API</h1><p>Bodies and answers are described in <a href=\"/openapi.json\">\
          openapi.json</a>. Log in with <code>POST /api/v1/auth/login</code> and send \
-         <code>Authorization: Bearer</code> with its <code>access_token</code>.</p>\n<table>\
-         <tr><th>Method</th><th>Path</th><th>What it does</th><th>Who</th></tr>\n{rows}</table></body></html>"
+         <code>Authorization: Bearer</code> with its <code>access_token</code>.</p>\n<ul>\n{rows}</ul></body></html>"
     )
 }
 
@@ -204,5 +204,5 @@ fn page_policy() -> HeaderValue {
     HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static(crate::serve::http::guard::POLICY))
 }
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}\
-table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #ccc;padding:.3rem .6rem;text-align:left}";
+const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:50rem;padding:0 1rem}\
+ul{list-style:none;padding:0}li{border-bottom:1px solid #ccc;padding:.5rem 0}li code{font-weight:600}li p{margin:0}";
