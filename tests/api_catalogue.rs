@@ -574,3 +574,78 @@ async fn a_new_portal_password_is_shown_once_and_audited_without_it() {
     let log = format!("{:?}", audit.records);
     assert!(!log.contains("market day pass") && !log.contains(&password) && !log.contains("argon2"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_under_a_plan_that_requires_approval_waits_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::open(dir.path()).await;
+    let (_, customer) = lab.contract(1).await;
+    let plan = r#"{"plan_code":"leased","name":"Leased","monthly_price":1,"download_speed":1,"upload_speed":1,
+        "requires_approval":true}"#;
+    assert_eq!(lab.call("POST", "/api/v1/service-plans", plan).await.status, 201);
+    let body = r#"{"customer_id":"N1","plan_code":"leased","username":"line"}"#;
+    let made = lab.call("POST", "/api/v1/services", body).await;
+    assert_eq!(
+        (&made.body["status"], &made.body["status_detail"]),
+        (&"pending".into(), &"waits_for_approval".into())
+    );
+    assert!(made.body["reason"].as_str().unwrap().contains("waits for approval"), "{made:?}");
+
+    let early = lab.call("POST", "/api/v1/services/line/provision", "").await;
+    assert_eq!((early.status, &early.body["code"]), (422, &"business_rule_violation".into()));
+    assert_eq!(early.body["message"], "The service waits for approval; approve it first.");
+    let roster = "customer_number,name,plan_code\nB1,Bo Eze,leased\n";
+    let token = format!("Bearer {}", lab.token);
+    let headers = [("authorization", token.as_str()), ("content-type", "text/csv")];
+    let imported = lab.send("POST", "/api/v1/customers/import", &headers, roster).await;
+    assert_eq!(
+        (&imported.body["created"], &imported.body["services"]),
+        (&1.into(), &0.into()),
+        "{imported:?}"
+    );
+    let status = lab.get("/api/v1/provisioning/status/B1").await;
+    assert_eq!(status.body["status_message"], "A service waits for approval.", "{status:?}");
+
+    let approved = lab.call("POST", "/api/v1/services/line/approve", "").await;
+    assert_eq!(
+        (approved.status, &approved.body["status_detail"]),
+        (200, &"service_pending".into()),
+        "{approved:?}"
+    );
+    assert!(approved.body["approved_at"].is_string());
+    let again = lab.call("POST", "/api/v1/services/line/approve", "").await;
+    assert_eq!(again.body["version"], approved.body["version"], "again changes nothing");
+    assert_eq!(lab.call("POST", "/api/v1/services/line/provision", "").await.status, 202);
+    lab.catalogue.provisioning.resume_open_tasks(&Clock::System).await.unwrap();
+    assert_eq!(lab.get("/api/v1/services/line").await.body["status"], "active");
+    let listed = lab.get(&format!("/api/v1/audit?subject_id={}", made.body["id"].as_str().unwrap())).await;
+    assert!(listed.body["items"].to_string().contains("service.approve"), "{customer}: {listed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn customers_are_listed_by_how_their_best_service_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::open(dir.path()).await;
+    for number in 1..=4 {
+        lab.contract(number).await;
+    }
+    let second = r#"{"customer_id":"N3","plan_code":"home-20","username":"second"}"#;
+    assert_eq!(lab.call("POST", "/api/v1/services", second).await.status, 201);
+    for service in ["n2", "n3", "n4", "second"] {
+        assert_eq!(lab.call("POST", &format!("/api/v1/services/{service}/provision"), "").await.status, 202);
+    }
+    lab.catalogue.provisioning.resume_open_tasks(&Clock::System).await.unwrap();
+    for service in ["n2", "n3"] {
+        assert_eq!(lab.call("POST", &format!("/api/v1/services/{service}/suspend"), "{}").await.status, 200);
+    }
+    assert_eq!(lab.call("DELETE", "/api/v1/customers/N4", "").await.status, 200);
+    for (status, number) in [("new", "N1"), ("suspended", "N2"), ("active", "N3"), ("disabled", "N4")] {
+        let listed = lab.get(&format!("/api/v1/customers?status={status}")).await;
+        assert_eq!(
+            (&listed.body["total"], &listed.body["items"][0]["customer_number"]),
+            (&1.into(), &number.into())
+        );
+        assert_eq!(listed.body["items"][0]["status"], status);
+    }
+    assert_eq!(lab.get("/api/v1/customers?status=active&search=N1").await.body["total"], 0);
+}

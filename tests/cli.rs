@@ -166,6 +166,7 @@ fn every_command_has_help() {
         &["service", "show"],
         &["service", "suspend"],
         &["service", "resume"],
+        &["service", "approve"],
         &["service", "reset-password"],
         &["service", "terminate"],
         &["session", "list"],

@@ -88,6 +88,7 @@ fn service() -> Service {
         }],
         addresses: Addresses::default(),
         created_at: at(-1_000),
+        approved_at: None,
         activated_at: Some(at(-1_000)),
         ended_at: None,
         updated_at: at(-1_000),

@@ -3,12 +3,15 @@
 //! It only reads; records are made and changed by `people::subscribers`. The one rule: a
 //! customer's status is derived when it is asked for and stored nowhere.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
 use super::fault::Fault;
-use super::listing::{Listed, Steps, Walk, Window};
+use super::listing::{self, Listed, Steps, Walk, Window};
 use super::services::{self, ServiceView, Services};
-use super::standing::{self, CustomerStatus};
+use super::standing::{self, CustomerStatus, ServiceStatus};
+use crate::domain::ids::SubscriberId;
 use crate::domain::provisioning::{ProvisioningTask, TaskState};
 use crate::domain::subscriber::{Standing, Subscriber};
 use crate::store::Store;
@@ -79,27 +82,43 @@ impl Directory {
         window: Window,
         now: Timestamp,
     ) -> Result<Listed<CustomerView>, Fault> {
-        let mut found = Listed::empty();
-        let mut steps = Steps::new(Walk::all());
-        while let Some(records) = steps.next::<tables::Subscribers>(&self.store).await? {
-            for record in records {
-                if !filter.names(&record.body) {
-                    continue;
-                }
-                match filter.status {
-                    None => found.take(window, record),
-                    Some(wanted) if self.status(&record.body, now).await? == wanted => {
-                        found.take(window, record);
-                    }
-                    Some(_) => {}
-                }
-            }
-        }
+        let (standings, all_seen) = match filter.status {
+            Some(_) => self.standings(now).await?,
+            None => (HashMap::new(), true),
+        };
+        let fits = |record: &Record<tables::Subscribers>| {
+            filter.names(&record.body)
+                && filter.status.is_none_or(|wanted| {
+                    let theirs = standings.get(&record.body.id).map_or(&[][..], Vec::as_slice);
+                    standing::of_customer(record.body.standing, theirs) == wanted
+                })
+        };
+        let found = listing::list::<tables::Subscribers>(&self.store, Walk::all(), window, fits).await?;
         let mut items = Vec::with_capacity(found.items.len());
         for record in found.items {
             items.push(self.view(record, now).await?);
         }
-        Ok(Listed { items, total: found.total, complete: steps.complete() })
+        Ok(Listed { items, total: found.total, complete: found.complete && all_seen })
+    }
+
+    /// How the services of every customer with an open account stand, in one pass over the services,
+    /// and whether all were seen. An active one settles how its customer stands.
+    async fn standings(&self, now: Timestamp) -> Result<(Standings, bool), Fault> {
+        let mut standings = Standings::new();
+        let mut steps = Steps::new(Walk::all());
+        while let Some(records) = steps.next::<tables::Services>(&self.store).await? {
+            for record in records {
+                let theirs = standings.entry(record.body.subscriber_id).or_default();
+                if theirs.contains(&ServiceStatus::Active) {
+                    continue;
+                }
+                let view = self.services.view_for(record, Standing::Open, now).await?;
+                if !theirs.contains(&view.standing.status) {
+                    theirs.push(view.standing.status);
+                }
+            }
+        }
+        Ok((standings, steps.complete()))
     }
 
     /// How far the provisioning of a customer's services is.
@@ -122,12 +141,6 @@ impl Directory {
         let standings: Vec<_> = services.iter().map(|view| view.standing.status).collect();
         let status = standing::of_customer(record.body.standing, &standings);
         Ok(CustomerView { subscriber: record.body, version: record.version, status, services })
-    }
-
-    async fn status(&self, subscriber: &Subscriber, now: Timestamp) -> Result<CustomerStatus, Fault> {
-        let services = self.services_of(subscriber, now).await?;
-        let standings: Vec<_> = services.iter().map(|view| view.standing.status).collect();
-        Ok(standing::of_customer(subscriber.standing, &standings))
     }
 
     async fn services_of(&self, subscriber: &Subscriber, now: Timestamp) -> Result<Vec<ServiceView>, Fault> {
@@ -175,7 +188,7 @@ impl ProvisioningStatus {
         } else if self.tasks.iter().any(|task| task.state == TaskState::Failed && is_pending(services, task))
         {
             "failed"
-        } else if any(standing::ServiceStatus::Pending) {
+        } else if any(ServiceStatus::Pending) {
             "pending"
         } else if services.is_empty() {
             "none"
@@ -196,6 +209,10 @@ impl ProvisioningStatus {
         sum.checked_div(count).unwrap_or(0)
     }
 
+    fn awaits_approval(&self) -> bool {
+        self.customer.services.iter().any(|view| view.service.awaits_approval())
+    }
+
     /// A sentence for people.
     #[must_use]
     pub fn message(&self) -> String {
@@ -203,6 +220,7 @@ impl ProvisioningStatus {
         match (self.word(), detail) {
             ("ready", _) => "Every service is provisioned.".to_owned(),
             ("none", _) => "There is no service yet.".to_owned(),
+            ("pending", _) if self.awaits_approval() => "A service waits for approval.".to_owned(),
             ("pending", _) => "A service waits for its provisioning to be asked for.".to_owned(),
             ("failed", detail) => {
                 format!("Not possible: {}.", detail.as_deref().unwrap_or("no reason is known"))
@@ -213,9 +231,12 @@ impl ProvisioningStatus {
     }
 }
 
+/// The different standings among each customer's services.
+type Standings = HashMap<SubscriberId, Vec<ServiceStatus>>;
+
 /// A task that failed matters only while its service still waits.
 fn is_pending(services: &[ServiceView], task: &ProvisioningTask) -> bool {
-    services.iter().any(|view| {
-        view.service.id == task.service_id && view.standing.status == standing::ServiceStatus::Pending
-    })
+    services
+        .iter()
+        .any(|view| view.service.id == task.service_id && view.standing.status == ServiceStatus::Pending)
 }

@@ -64,7 +64,7 @@ pub struct Report {
     pub updated: u64,
     /// Lines that changed nothing.
     pub unchanged: u64,
-    /// Services put on their way.
+    /// Services put on their way; those that wait for approval are made and not counted here.
     pub services: u64,
     /// Lines that were not taken.
     pub failed: Vec<BadLine>,
@@ -294,11 +294,17 @@ impl Run<'_, '_> {
             addresses: Addresses::default(),
         };
         let (mut service, network_password) = self.import.services.make(owner, &plan, new, self.now).await?;
-        let task = self.import.provisioning.new_task(&mut service, self.now)?;
+        let task = match service.awaits_approval() {
+            true => None,
+            false => Some(self.import.provisioning.new_task(&mut service, self.now)?),
+        };
         let unit = std::mem::take(&mut decided.unit);
         let unit = self.import.services.entered(unit, self.actor, &service, self.now)?;
-        decided.unit = provision::begun(unit, &task)?;
-        decided.service = true;
+        decided.unit = match &task {
+            Some(task) => provision::begun(unit, task)?,
+            None => unit,
+        };
+        decided.service = task.is_some();
         decided.credential = (!given).then(|| MadeCredential {
             line: decided.row.line,
             customer_number: owner.customer_number.to_string(),

@@ -123,11 +123,14 @@ impl Provisioning {
     /// an active service stays as it is.
     ///
     /// # Errors
-    /// `NotFound`; `Rule` when the service has ended; faults of ours.
+    /// `NotFound`; `Rule` when the service has ended or waits for approval; faults of ours.
     pub async fn begin(&self, actor: &Actor, reference: &str, now: Timestamp) -> Result<Draft<Begun>, Fault> {
         let record = services::find(&self.store, reference).await?;
         match record.body.phase {
             Phase::Ended => Err(Fault::Rule("the service has ended; make a new one instead".into())),
+            Phase::Pending if record.body.awaits_approval() => {
+                Err(Fault::Rule("the service waits for approval; approve it first".into()))
+            }
             Phase::Active => {
                 let view = self.services.view(record, now).await?;
                 Ok(Draft::new(Unit::natural(), Begun::Active(view)))

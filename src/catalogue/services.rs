@@ -161,6 +161,7 @@ impl Services {
             intervals: Vec::new(),
             addresses: wanted.addresses,
             created_at: now,
+            approved_at: None,
             activated_at: None,
             ended_at: None,
             updated_at: now,
@@ -316,9 +317,34 @@ impl Services {
     ) -> Result<Draft<ServiceView>, Fault> {
         let plan = self.plan_for_sale(plan).await?;
         self.change(actor, "service.change_plan", reference, expected, now, move |service| {
+            if service.phase == Phase::Pending && service.plan_id != plan.id {
+                // What was approved was the other plan.
+                service.approved_at = None;
+            }
             service.plan_id = plan.id;
             service.plan_code = plan.code;
             service.terms = plan.terms;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Lets a service whose plan requires approval be provisioned. One that waits for none stays as
+    /// it is.
+    ///
+    /// # Errors
+    /// As [`Services::suspend`].
+    pub async fn approve(
+        &self,
+        actor: &Actor,
+        reference: &str,
+        expected: Option<u64>,
+        now: Timestamp,
+    ) -> Result<Draft<ServiceView>, Fault> {
+        self.change(actor, "service.approve", reference, expected, now, move |service| {
+            if service.awaits_approval() {
+                service.approved_at = Some(now);
+            }
             Ok(())
         })
         .await
@@ -601,6 +627,7 @@ fn event_of(action: &str) -> &'static str {
         "service.resume" => "service.resumed",
         "service.terminate" => "service.terminated",
         "service.change_plan" => "service.plan_changed",
+        "service.approve" => "service.approved",
         "service.reset_password" => "service.password_reset",
         _ => "service.updated",
     }

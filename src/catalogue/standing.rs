@@ -36,7 +36,7 @@ pub enum ServiceStatus {
 pub struct ServiceStanding {
     /// In one word.
     pub status: ServiceStatus,
-    /// A stable code: `active`, `captive`, or the code of the refusal.
+    /// A stable code: `active`, `captive`, [`WAITS_FOR_APPROVAL`] or the code of the refusal.
     pub detail: &'static str,
     /// A sentence for staff, where there is something to say.
     pub reason: Option<String>,
@@ -108,6 +108,12 @@ pub fn of_service(service: &Service, standing: Standing, usage: Usage, now: Time
         (Phase::Active, Ok(_) | Err(_)) => ServiceStatus::Restricted,
     };
     match answer {
+        Ok(_) | Err(_) if service.awaits_approval() => ServiceStanding {
+            status,
+            detail: WAITS_FOR_APPROVAL,
+            reason: Some("The service waits for approval; approve it.".to_owned()),
+            entitlement: None,
+        },
         Ok(entitlement) => admitted(status, entitlement),
         Err(refusal) => refused(status, refusal),
     }
@@ -193,6 +199,8 @@ fn refused(status: ServiceStatus, refusal: Refusal) -> ServiceStanding {
     ServiceStanding { status, detail: refusal.code(), reason, entitlement: None }
 }
 
+/// The code of a service that staff have to approve before it is provisioned.
+pub const WAITS_FOR_APPROVAL: &str = "waits_for_approval";
 /// Most services of one subscriber that are looked at: an organisation with more has several
 /// accounts.
 pub const MOST_SERVICES: usize = 1_000;

@@ -26,6 +26,8 @@ pub(super) enum Service {
     Suspend(Suspend),
     /// Resolve a lock that staff placed
     Resume(Resume),
+    /// Let a service whose plan requires approval be put into force
+    Approve(Reference),
     /// Give a service another network password; it is generated and shown once, or read from standard input
     ResetPassword(ResetPassword),
     /// End a service for good
@@ -126,6 +128,7 @@ impl Service {
             Self::Resume(resume) => {
                 act(context, &resume.reference.service, "resume", json!({ "reason": resume.reason }))
             }
+            Self::Approve(reference) => act(context, &reference.service, "approve", json!({})),
             Self::ResetPassword(reset) => reset.run(context),
             Self::Terminate(reference) => act(context, &reference.service, "terminate", json!({})),
         }

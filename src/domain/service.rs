@@ -45,6 +45,9 @@ pub struct Service {
     pub addresses: Addresses,
     /// When the contract was made.
     pub created_at: Timestamp,
+    /// When staff approved it, where its terms require that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_at: Option<Timestamp>,
     /// When it first became active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub activated_at: Option<Timestamp>,
@@ -138,6 +141,14 @@ pub struct Ipv6Prefix {
     pub address: Ipv6Addr,
     /// 0 to 128.
     pub length: u8,
+}
+
+impl Service {
+    /// Whether it may not be provisioned before staff approve it.
+    #[must_use]
+    pub fn awaits_approval(&self) -> bool {
+        self.phase == Phase::Pending && self.terms.requires_approval && self.approved_at.is_none()
+    }
 }
 
 impl Interval {

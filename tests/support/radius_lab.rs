@@ -221,6 +221,7 @@ fn service(id: ServiceId, username: &str, sealed: String) -> Service {
         }],
         addresses: Addresses { ipv4: Some("100.64.0.7".parse().unwrap()), ..Addresses::default() },
         created_at: since,
+        approved_at: None,
         activated_at: Some(since),
         ended_at: None,
         updated_at: since,

@@ -61,6 +61,9 @@ pub fn routes() -> Vec<Route> {
             Box::pin(change_plan(app, call))
         })
         .takes::<ChangePlanBody>(),
+        one("/api/v1/services/{id}/approve", "Let it be provisioned", |app, call| {
+            Box::pin(approve(app, call))
+        }),
         Route::post(
             "/api/v1/services/{id}/reset-password",
             writing,
@@ -183,6 +186,8 @@ pub struct ServiceView {
     pub pool: Option<String>,
     /// When the contract was made.
     pub created_at: String,
+    /// When staff approved it, where its plan requires that.
+    pub approved_at: Option<String>,
     /// When it first became active.
     pub activated_at: Option<String>,
     /// When it ended.
@@ -266,6 +271,7 @@ impl ServiceView {
             routes: addresses.routes.clone(),
             pool: addresses.pool.as_ref().map(ToString::to_string),
             created_at: kept.service.created_at.to_string(),
+            approved_at: kept.service.approved_at.map(|at| at.to_string()),
             activated_at: kept.service.activated_at.map(|at| at.to_string()),
             ended_at: kept.service.ended_at.map(|at| at.to_string()),
             updated_at: kept.service.updated_at.to_string(),
@@ -361,6 +367,15 @@ async fn terminate(app: App, call: Call) -> Result<Answer, ApiError> {
     form.finish(Some(()))?;
     let services = &app.catalogue.services;
     let draft = || services.terminate(&call.actor, reference(&call), expected, call.now);
+    commit_answering(&app, &call, draft, shown).await
+}
+
+async fn approve(app: App, call: Call) -> Result<Answer, ApiError> {
+    let mut form = form(&call)?;
+    let expected = expected(&call, &mut form, &["version"])?;
+    form.finish(Some(()))?;
+    let services = &app.catalogue.services;
+    let draft = || services.approve(&call.actor, reference(&call), expected, call.now);
     commit_answering(&app, &call, draft, shown).await
 }
 
