@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | floor | [`base`] | clock, randomness, secrets, logging |
 //! | words | [`domain`] | the trade's nouns and rules, without I/O |
-//! | engines | [`radius`] | the RADIUS protocol, without I/O |
+//! | engines | [`radius`], [`firewall`] | the RADIUS protocol; who may pass the gateway, and the kernel that lets them |
 //! | ports | [`store`], [`nas`] | what outlives the process; what differs by maker of NAS |
 //! | use cases | [`access`], [`people`], [`catalogue`] | who gets on; who works here; what is sold |
 //! | doors | [`serve`] | RADIUS, HTTP API, control socket |
@@ -24,6 +24,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod domain;
+pub mod firewall;
 pub mod nas;
 pub mod people;
 pub mod radius;

@@ -90,7 +90,7 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     // The machine.
-    ("nix", &["store", "serve/radius", "serve/control", "config", "daemon", "cli"]),
+    ("nix", &["store", "serve/radius", "serve/control", "firewall/kernel", "config", "daemon", "cli"]),
     ("socket2", &["serve", "daemon"]),
     ("sd_notify", &["daemon"]),
     ("getrandom", &["base/entropy.rs"]),
