@@ -3,6 +3,7 @@
 #![allow(missing_docs, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods, reason = "a test may look at the clock and sleep")]
+#![allow(clippy::print_stdout, reason = "what was measured is shown with --nocapture")]
 
 #[path = "support/netns.rs"]
 mod netns;
@@ -158,8 +159,8 @@ impl Download {
             let mut buffer = vec![0; 65536];
             let mut before = Instant::now();
             while let Ok(length @ 1..) = stream.read(&mut buffer) {
-                shared.0.fetch_add(length as u64, Ordering::SeqCst);
-                shared.1.fetch_max(before.elapsed().as_millis() as u64, Ordering::SeqCst);
+                shared.0.fetch_add(u64::try_from(length).unwrap(), Ordering::SeqCst);
+                shared.1.fetch_max(u64::try_from(before.elapsed().as_millis()).unwrap(), Ordering::SeqCst);
                 before = Instant::now();
                 // The reader sets the pace where the limit does not, and leaves the processors to others.
                 std::thread::sleep(Duration::from_millis(1));
@@ -187,33 +188,46 @@ impl Download {
 #[test]
 fn an_unknown_client_reaches_nothing_but_the_portal_dns_and_dhcp() {
     let edge = Edge::new();
-    let World { phone, gateway, .. } = &edge.world;
     for (web, gate) in [(WEB4, GATEWAY4), (WEB6, GATEWAY6)] {
-        assert_eq!(connect(phone, web, 80).as_deref(), Ok("portal"), "{web}");
-        assert_eq!(connect(phone, gate, 80).as_deref(), Ok("portal"), "{gate}");
-        assert_eq!(connect(phone, gate, 443).as_deref(), Ok("tls"), "{gate}");
-        for port in [443, 5000] {
-            assert_eq!(connect(phone, web, port), Err(ErrorKind::ConnectionRefused), "{web} {port}");
-        }
-        assert_eq!(connect(phone, gate, 22), Err(ErrorKind::ConnectionRefused), "{gate}");
-        assert_eq!(ask(phone, web, 53, SOON).unwrap(), "resolver", "whoever is asked");
-        assert_eq!(ask(phone, gate, 53, SOON).unwrap(), "resolver");
-        let quic = ask(phone, web, 443, SOON).unwrap_err();
-        assert_eq!(quic.kind(), ErrorKind::ConnectionRefused, "so that a browser falls back at once");
-        let other = ask(phone, web, 4000, SOON).unwrap_err().kind();
-        assert!(matches!(other, ErrorKind::HostUnreachable | ErrorKind::PermissionDenied), "{web} {other:?}");
+        only_the_box_answers(&edge, web, gate);
     }
-    assert_eq!(connect(phone, "192.0.2.80", 443).as_deref(), Ok("tls"), "the portal's own address");
+    assert_eq!(
+        connect(&edge.world.phone, "192.0.2.80", 443).as_deref(),
+        Ok("tls"),
+        "the portal's own address"
+    );
     dhcp_passes(&edge);
     let tallies = edge.on(|gateway| gateway.tallies().unwrap());
     assert_eq!(tallies["redirected"].packets, 2, "one for each family");
     assert!(tallies["refused"].packets >= 8, "{tallies:?}");
+}
 
+fn only_the_box_answers(edge: &Edge, web: &str, gate: &str) {
+    let phone = &edge.world.phone;
+    assert_eq!(connect(phone, web, 80).as_deref(), Ok("portal"), "{web}");
+    assert_eq!(connect(phone, gate, 80).as_deref(), Ok("portal"), "{gate}");
+    assert_eq!(connect(phone, gate, 443).as_deref(), Ok("tls"), "{gate}");
+    for (host, port) in [(web, 443), (web, 5000), (gate, 22)] {
+        assert_eq!(connect(phone, host, port), Err(ErrorKind::ConnectionRefused), "{host} {port}");
+    }
+    for asked in [web, gate] {
+        assert_eq!(ask(phone, asked, 53, SOON).unwrap(), "resolver", "whoever is asked");
+    }
+    let quic = ask(phone, web, 443, SOON).unwrap_err();
+    assert_eq!(quic.kind(), ErrorKind::ConnectionRefused, "so that a browser falls back at once");
+    let other = ask(phone, web, 4000, SOON).unwrap_err().kind();
+    assert!(matches!(other, ErrorKind::HostUnreachable | ErrorKind::PermissionDenied), "{web} {other:?}");
+}
+
+#[test]
+fn when_the_table_is_lost_the_gateway_is_closed() {
+    let edge = Edge::new();
+    let World { phone, gateway, .. } = &edge.world;
     gateway.nft("flush ruleset");
     for web in [WEB4, WEB6] {
         for port in [80, 5000] {
             let end = connect(phone, web, port);
-            assert!(end.is_err(), "without our table {web} {port} is closed: {end:?}");
+            assert!(end.is_err(), "{web} {port}: {end:?}");
         }
         assert!(ask(phone, web, 4000, BRIEF).is_err(), "{web}");
     }
@@ -254,7 +268,7 @@ fn after_admission_a_thousand_probes_pass_without_a_miss_while_others_come_and_g
                 let crowd = crowd(100 + (round % 2) * 50, 100);
                 edge.reach(&online().into_iter().chain(crowd).collect());
                 round += 1;
-                if round % 8 == 0 {
+                if round.is_multiple_of(8) {
                     edge.install();
                 }
             }
