@@ -103,13 +103,15 @@ pub enum StartError {
 /// What could not be opened, with the setting to look at.
 pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Running, StartError> {
     metrics::install();
+    let vault = open_vault(&config, &entropy)?;
+    let snapshot = Arc::new(Snapshot::new(unsealer(&vault)));
+    // The store comes before the sockets: whoever holds it is the only daemon, and a second one
+    // must not take a single datagram from it.
+    let store = open_store(&config, &clock, &entropy, &vault, &snapshot)?;
     let bound = bind_radius(&config)?;
     let admin_listener = listen(config.http.admin, "http.admin").await?;
     let metrics_listener = listen(config.http.metrics, "http.metrics").await?;
 
-    let vault = open_vault(&config, &entropy)?;
-    let snapshot = Arc::new(Snapshot::new(unsealer(&vault)));
-    let store = open_store(&config, &clock, &entropy, &vault, &snapshot)?;
     snapshot.load(&store).await?;
     let world = World { config: &config, clock: &clock, entropy: &entropy, store: &store, vault: &vault };
     let access = open_access(&world, snapshot).await?;
@@ -125,6 +127,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         app: &app,
         access: &access,
         store: &store,
+        store_path: &config.store.path,
         clock: &clock,
         health: &health,
         interim_secs: &interim_secs,
@@ -155,6 +158,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     ];
     let radius = open_radius(bound, &world, &access, &passwords)?;
     Ok(Running {
+        started: config.clone(),
         config,
         store,
         access,

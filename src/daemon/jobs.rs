@@ -1,5 +1,6 @@
 //! The daemon's periodic work: one struct a job, one line each where they are started.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::disk::Disk;
 use crate::access::Access;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
@@ -25,6 +27,7 @@ pub(super) struct Wiring<'a> {
     pub(super) app: &'a App,
     pub(super) access: &'a Arc<Access>,
     pub(super) store: &'a Store,
+    pub(super) store_path: &'a Path,
     pub(super) clock: &'a Clock,
     pub(super) health: &'a Health,
     pub(super) interim_secs: &'a Arc<AtomicU32>,
@@ -36,14 +39,15 @@ pub(super) fn start(
     wiring: &Wiring<'_>,
     stop: &CancellationToken,
 ) -> Result<Vec<JoinHandle<()>>, NameTaken> {
-    let Wiring { app, access, store, clock, health, interim_secs } = wiring;
+    let Wiring { app, access, store, store_path, clock, health, interim_secs } = wiring;
+    let disk = Disk::of(store, store_path);
     let (access, store, health) = (Arc::clone(access), (*store).clone(), (*health).clone());
     let entropy = app.entropy.clone();
     let flush = FlushAuthLog { access: Arc::clone(&access), store: store.clone(), entropy };
     let now = clock.now();
     let silent =
         EndSilent { access: Arc::clone(&access), interval: Arc::clone(interim_secs), listening_since: now };
-    let watch = Watch { access, store: store.clone(), health };
+    let watch = Watch { access, store: store.clone(), disk, health };
     Ok(vec![
         jobs.start(flush, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(silent, Activator::new(), now, (*clock).clone(), stop.clone())?,
@@ -121,6 +125,7 @@ pub(super) async fn flush_auth_log(access: &Access, store: &Store, entropy: &Ent
 struct Watch {
     access: Arc<Access>,
     store: Store,
+    disk: Disk,
     health: Health,
 }
 
@@ -145,6 +150,7 @@ impl Job for Watch {
         self.replace("record-damaged", Severity::Fail, damaged.collect(), now);
         let lenient = self.lenient_nas();
         self.replace("nas-message-authenticator-optional", Severity::Warn, lenient, now);
+        self.disk.look(&self.health, now).await;
         Report::new(Outcome::Done, "looked")
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::{Running, StartError, notify, start};
 use crate::base::clock::Clock;
@@ -55,8 +56,10 @@ async fn live(config: Config, path: &Path, log: &Telemetry) -> Result<(), RunErr
     let mut running = start(config, Clock::System, Entropy::System).await?;
     running.greet();
     notify::ready(&running.status());
+    let mut beat = tokio::time::interval(notify::watchdog_period().unwrap_or(NO_WATCHDOG));
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        match next_event(&mut terminate, &mut interrupt, &mut hangup).await {
+        match next_event(&mut terminate, &mut interrupt, &mut hangup, &mut beat).await {
             Event::Stop => break,
             Event::Reload => {
                 notify::reloading();
@@ -65,7 +68,7 @@ async fn live(config: Config, path: &Path, log: &Telemetry) -> Result<(), RunErr
             }
             Event::Watchdog => {
                 if running.is_alive().await {
-                    notify::alive();
+                    notify::alive(&running.status());
                 } else {
                     tracing::error!("The inner ping was not answered");
                 }
@@ -85,13 +88,19 @@ enum Event {
     Watchdog,
 }
 
-async fn next_event(terminate: &mut Signal, interrupt: &mut Signal, hangup: &mut Signal) -> Event {
-    let beat = notify::watchdog_period().unwrap_or(NO_WATCHDOG);
+async fn next_event(
+    terminate: &mut Signal,
+    interrupt: &mut Signal,
+    hangup: &mut Signal,
+    beat: &mut Interval,
+) -> Event {
+    // In this order: neither a stop nor a heartbeat waits behind reloads.
     tokio::select! {
+        biased;
         _ = terminate.recv() => Event::Stop,
         _ = interrupt.recv() => Event::Stop,
+        _ = beat.tick() => Event::Watchdog,
         _ = hangup.recv() => Event::Reload,
-        () = tokio::time::sleep(beat) => Event::Watchdog,
     }
 }
 
@@ -156,7 +165,7 @@ fn sentence(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// How often the loop turns when systemd wants no heartbeat.
-const NO_WATCHDOG: Duration = Duration::from_secs(3_600);
+/// How often the status line is renewed when systemd wants no heartbeat.
+const NO_WATCHDOG: Duration = Duration::from_secs(60);
 /// Longest answer to the inner ping.
 const PING: Duration = Duration::from_secs(3);

@@ -6,6 +6,7 @@
 
 mod boot;
 mod console;
+mod disk;
 mod jobs;
 mod life;
 mod metrics;
@@ -24,7 +25,7 @@ pub use life::{RunError, run};
 
 use crate::access::Access;
 use crate::base::secret::Secret;
-use crate::config::Config;
+use crate::config::{Applies, Change, Config, diff};
 use crate::serve::api::App;
 use crate::serve::radius::{RadiusDoor, Settings};
 use crate::store::Store;
@@ -40,6 +41,9 @@ pub struct Claim {
 
 /// A daemon whose doors are open.
 pub struct Running {
+    /// What it was started with: what needs a restart is still in force from here.
+    started: Config,
+    /// What was read last.
     config: Config,
     store: Store,
     access: Arc<Access>,
@@ -101,13 +105,23 @@ impl Running {
     /// Puts a newly read configuration into force where that is possible while running; what
     /// needs a restart is left for it and named in the log.
     pub fn reload(&mut self, config: Config) {
-        for change in crate::config::diff(&self.config, &config) {
+        for change in self.changes(&config) {
             tracing::info!(setting = %change.key, "The configuration was read again: {change}");
         }
         let settings = radius_settings(&config);
         self.interim_secs.store(settings.interim_secs, Ordering::Relaxed);
         self.radius.set(settings);
         self.config = config;
+    }
+
+    /// What differs from what is in force. A change that waits for a restart is told at every
+    /// reload until it is taken back.
+    fn changes(&self, config: &Config) -> Vec<Change> {
+        let taken_over =
+            |change: &Change| change.applies == Applies::Live && TAKEN_OVER.contains(&&*change.key);
+        let now = diff(&self.config, config).into_iter().filter(taken_over);
+        let later = diff(&self.started, config).into_iter().filter(|change| !taken_over(change));
+        now.chain(later.map(|change| Change { applies: Applies::Restart, ..change })).collect()
     }
 
     /// Closes the doors, lets what is under way end, writes down what is gathered, closes the
@@ -140,3 +154,13 @@ fn radius_settings(config: &Config) -> Settings {
         idle_secs: unless_zero(config.radius.idle_timeout),
     }
 }
+
+/// The settings that [`Running::reload`] and the log take over; what is not here is said to need
+/// a restart, whatever the file's reader thinks of it.
+const TAKEN_OVER: &[&str] = &[
+    "radius.reject_delay",
+    "radius.interim_interval",
+    "radius.session_timeout",
+    "radius.idle_timeout",
+    "log.level",
+];

@@ -23,8 +23,8 @@ pub(super) fn stopping() {
 }
 
 /// The inner ping was answered.
-pub(super) fn alive() {
-    tell(&[NotifyState::Watchdog]);
+pub(super) fn alive(status: &str) {
+    tell(&[NotifyState::Watchdog, NotifyState::Status(status)]);
 }
 
 /// How often systemd wants to hear [`alive`]; half of its limit, as its manual advises.

@@ -167,6 +167,7 @@ impl Bound {
         address: SocketAddr,
         sockets: Sockets,
     ) -> Result<SocketAddr, BindError> {
+        socket::be_alone_on(address).map_err(|source| BindError { address, source })?;
         let mut address = address;
         for _ in 0..sockets.workers.max(1) {
             let fault = |source| BindError { address, source };

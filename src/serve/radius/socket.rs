@@ -58,6 +58,19 @@ pub(super) fn bind(address: SocketAddr, receive_buffer: usize) -> io::Result<Udp
     Ok(socket.into())
 }
 
+/// Makes sure that nobody else listens on `address`: our own sockets share their port, and so
+/// would another process's, which would silently take a part of the requests.
+pub(super) fn be_alone_on(address: SocketAddr) -> io::Result<()> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())
+}
+
 impl BatchSocket {
     /// The socket with what it needs for batches; stays on the thread that made it.
     pub(super) fn of(socket: UdpSocket) -> Self {
