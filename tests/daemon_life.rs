@@ -2,7 +2,7 @@
 //! systemd does it, ended in every way that a machine ends a process.
 
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
-#![allow(clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
+#![allow(clippy::panic, clippy::indexing_slicing, clippy::print_stdout, clippy::disallowed_methods)]
 
 #[path = "support/http.rs"]
 mod http;

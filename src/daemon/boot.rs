@@ -105,8 +105,6 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     metrics::install();
     let vault = open_vault(&config, &entropy)?;
     let snapshot = Arc::new(Snapshot::new(unsealer(&vault)));
-    // The store comes before the sockets: whoever holds it is the only daemon, and a second one
-    // must not take a single datagram from it.
     let store = open_store(&config, &clock, &entropy, &vault, &snapshot)?;
     let bound = bind_radius(&config)?;
     let admin_listener = listen(config.http.admin, "http.admin").await?;
@@ -219,6 +217,8 @@ fn unsealer(vault: &Vault) -> Unseal {
     })
 }
 
+/// The store comes before the sockets: whoever holds it is the only daemon, and a second one must
+/// not take a single datagram from it.
 fn open_store(
     config: &Config,
     clock: &Clock,

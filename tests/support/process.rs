@@ -3,6 +3,7 @@
 
 #![allow(missing_docs, dead_code, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods)]
 
 use std::fs::{File, OpenOptions};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
