@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::fault::Fault;
-use super::listing::{self, Listed, Steps, Walk, Window};
 use super::services::{self, ServiceView, Services};
 use super::standing::{self, CustomerStatus, ServiceStatus};
 use crate::domain::ids::SubscriberId;
@@ -16,6 +15,7 @@ use crate::domain::provisioning::{ProvisioningTask, TaskState};
 use crate::domain::subscriber::{Standing, Subscriber};
 use crate::store::Store;
 use crate::store::contract::Record;
+use crate::store::listing::{self, Listed, Steps, Walk, Window};
 use crate::store::tables;
 
 /// The reading of customers.

@@ -13,7 +13,6 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::fault::Fault;
-use super::listing;
 use super::provision::{self, Provisioning};
 use super::roster::{BadLine, Person, Roster, Row, RowService};
 use super::services::{NewService, Services};
@@ -25,6 +24,7 @@ use crate::domain::service::{Addresses, Phase};
 use crate::domain::subscriber::Subscriber;
 use crate::store::contract::{CommitError, Committed, Record, Unit};
 use crate::store::draft::Draft;
+use crate::store::listing;
 use crate::store::tables;
 use crate::store::vault::Vault;
 use crate::store::{Store, Submitted};

@@ -6,13 +6,13 @@
 use jiff::Timestamp;
 
 use super::fault::Fault;
-use super::listing::{self, Listed, Walk, Window};
 use super::services;
 use crate::domain::auth_event::AuthEvent;
 use crate::domain::ids::{NasId, ServiceId, SessionId, SubscriberId};
 use crate::domain::session::{Counters, Session};
 use crate::store::Store;
 use crate::store::contract::{IndexValue, Range, Record};
+use crate::store::listing::{self, Listed, Walk, Window};
 use crate::store::tables;
 
 /// The reading of sessions and authentication events.

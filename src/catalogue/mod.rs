@@ -20,7 +20,6 @@ pub mod directory;
 pub mod fault;
 pub mod form;
 pub mod import;
-pub mod listing;
 pub mod logbook;
 pub mod nas;
 pub mod plan_form;
@@ -29,6 +28,8 @@ pub mod provision;
 pub mod roster;
 pub mod services;
 pub mod standing;
+
+pub use crate::store::listing::{Listed, Window};
 
 /// All use cases of the room over one store; cheap to clone.
 #[derive(Debug, Clone)]

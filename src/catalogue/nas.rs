@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 
 use super::audit::{self, Deed};
 use super::fault::{Fault, must_be_at};
-use super::listing::{self, Listed, Walk, Window};
 use super::plans::Kept;
 use crate::base::entropy::Entropy;
 use crate::base::secret::Secret;
@@ -22,6 +21,7 @@ use crate::domain::text::Code;
 use crate::store::Store;
 use crate::store::contract::{Expected, Record, Unit};
 use crate::store::draft::Draft;
+use crate::store::listing::{self, Listed, Walk, Window};
 use crate::store::snapshot::secret_context;
 use crate::store::tables;
 use crate::store::vault::Vault;

@@ -10,7 +10,6 @@ use serde_json::json;
 
 use super::audit::{self, Deed};
 use super::fault::{Fault, must_be_at};
-use super::listing::{self, Listed, Walk, Window};
 use crate::base::entropy::Entropy;
 use crate::domain::audit::Actor;
 use crate::domain::ids::PlanId;
@@ -20,6 +19,7 @@ use crate::domain::text::Code;
 use crate::store::Store;
 use crate::store::contract::{Record, Unit};
 use crate::store::draft::Draft;
+use crate::store::listing::{self, Listed, Walk, Window};
 use crate::store::tables;
 
 /// The use cases of plans.

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::audit::{self, Deed};
 use super::fault::{Fault, must_be_at};
-use super::listing::{self, Listed, Walk, Window};
 use super::plans;
 use super::standing::{self, ServiceStanding};
 use crate::base::entropy::Entropy;
@@ -27,6 +26,7 @@ use crate::domain::text::{Code, Username};
 use crate::store::Store;
 use crate::store::contract::{Page, Range, Record, Unit};
 use crate::store::draft::Draft;
+use crate::store::listing::{self, Listed, Walk, Window};
 use crate::store::snapshot::credential_context;
 use crate::store::tables;
 use crate::store::vault::Vault;

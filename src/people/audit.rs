@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::listing::{self, Listed, Window};
 use super::{People, PeopleError};
 use crate::base::entropy::Entropy;
 use crate::domain::audit::{Actor, AuditEntry};
 use crate::domain::ids::AuditId;
 use crate::store::contract::{Range, Unit};
+use crate::store::listing::{self, Listed, Walk, Window};
 use crate::store::tables::AuditLog;
 
 /// What was done to what.
@@ -83,10 +83,10 @@ impl People {
             (None, Some(actor)) => Range::Equals("actor", actor.as_str().into()),
             (None, None) => Range::All,
         };
-        let window = Window { offset, limit };
+        let (walk, window) = (Walk::newest_first(range), Window { offset, limit });
         let listed =
-            listing::walk::<AuditLog>(&self.store, range, true, window, |one| filter.fits(&one.body));
-        Ok(listed.await?)
+            listing::list::<AuditLog>(&self.store, walk, window, |one| filter.fits(&one.body)).await?;
+        Ok(listed.map(|one| one.body))
     }
 }
 

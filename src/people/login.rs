@@ -19,8 +19,9 @@ use crate::domain::audit::Actor;
 use crate::domain::ids::{StaffId, VisitId};
 use crate::domain::staff::{Staff, Visit};
 use crate::domain::text::Email;
-use crate::store::contract::{Page, Range, ReadError, Record, Unit};
+use crate::store::contract::{ReadError, Record, Unit};
 use crate::store::draft::Draft;
+use crate::store::listing;
 use crate::store::tables::{Staffs, Visits};
 
 /// What somebody presents to log in.
@@ -160,8 +161,7 @@ impl People {
 
     pub(super) async fn staff_by_email(&self, text: &str) -> Result<Option<Record<Staffs>>, ReadError> {
         let Ok(email) = Email::parse(text) else { return Ok(None) };
-        let range = Range::Equals("email", email.as_str().into());
-        Ok(self.store.scan::<Staffs>(range, Page::first(1)).await?.records.into_iter().next())
+        listing::one_by::<Staffs>(&self.store, "email", email.into()).await
     }
 }
 

@@ -29,7 +29,6 @@ pub mod audit;
 pub mod device;
 mod fault;
 pub mod first_admin;
-mod listing;
 pub mod login;
 pub mod password;
 pub mod staff;
@@ -38,8 +37,8 @@ pub mod throttle;
 pub mod token;
 pub mod visits;
 
+pub use crate::store::listing::Listed;
 pub use fault::PeopleError;
-pub use listing::Listed;
 pub use visits::{IdentifyError, Visitor};
 
 /// The use cases of this room; cheap to clone.

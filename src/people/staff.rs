@@ -6,7 +6,6 @@
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit as TimeUnit};
 
 use super::audit::{self, Deed};
-use super::listing::{self, Listed, Window};
 use super::password::{PasswordError, check_strength};
 use super::{People, PeopleError};
 use crate::base::entropy::Entropy;
@@ -18,6 +17,7 @@ use crate::domain::staff::Staff;
 use crate::domain::text::{Email, Line};
 use crate::store::contract::{Expected, MAX_PAGE, Page, Range, ReadError, Record, Unit};
 use crate::store::draft::Draft;
+use crate::store::listing::{self, Listed, Walk, Window};
 use crate::store::tables::Staffs;
 
 /// On whose behalf a change is made.
@@ -113,7 +113,8 @@ impl People {
     ) -> Result<Listed<Staff>, PeopleError> {
         let window = Window { offset, limit };
         let keep = |one: &Record<Staffs>| filter.fits(&one.body);
-        Ok(listing::walk::<Staffs>(&self.store, Range::All, false, window, keep).await?)
+        let listed = listing::list::<Staffs>(&self.store, Walk::all(), window, keep).await?;
+        Ok(listed.map(|one| one.body))
     }
 
     /// One account.

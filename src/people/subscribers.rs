@@ -17,8 +17,9 @@ use crate::domain::ids::SubscriberId;
 use crate::domain::subscriber::{Address, Category, Standing, Subscriber};
 use crate::domain::text::{Code, Email, Line, Phone};
 use crate::store::Store;
-use crate::store::contract::{CommitError, Page, Range, ReadError, Record, Unit};
+use crate::store::contract::{CommitError, ReadError, Record, Unit};
 use crate::store::draft::Draft;
+use crate::store::listing;
 use crate::store::tables;
 
 /// The use cases of subscribers.
@@ -349,9 +350,7 @@ impl Subscribers {
         index: &'static str,
         value: String,
     ) -> Result<Option<Record<tables::Subscribers>>, ReadError> {
-        let range = Range::Equals(index, value.into());
-        let slice = self.store.scan::<tables::Subscribers>(range, Page::first(1)).await?;
-        Ok(slice.records.into_iter().next())
+        listing::one_by::<tables::Subscribers>(&self.store, index, value).await
     }
 
     async fn must_be_free(

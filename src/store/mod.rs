@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`contract`] | collections, units, ranges, errors: what every engine promises |
 //! | [`handle`] | [`Store`]: what callers hold |
+//! | [`listing`] | windows of what fits, with a total |
 //! | [`record`] | what travels between engine and handle; the observer |
 //! | [`writer`] | the one thread that changes anything: queue, group commit, answers |
 //! | `apply` | one unit against the rows: expectations, operations, events |
@@ -20,6 +21,7 @@
 pub mod contract;
 pub mod draft;
 pub mod handle;
+pub mod listing;
 pub mod options;
 pub mod record;
 pub mod report;

@@ -12,7 +12,7 @@ use super::error::{ApiError, Code, FieldErrors};
 use super::shape::{Answer, Window};
 use crate::catalogue::fault::Fault;
 use crate::catalogue::form::{Form, Said};
-use crate::catalogue::listing::{self, Listed};
+use crate::catalogue::{self, Listed};
 use crate::people::PeopleError;
 use crate::people::subscribers::SubscriberError;
 
@@ -59,8 +59,8 @@ pub fn tagged(answer: Answer, version: u64) -> Answer {
 
 /// Which part of a list is wanted, for a use case.
 #[must_use]
-pub const fn part(window: Window) -> listing::Window {
-    listing::Window { offset: window.offset, limit: window.limit }
+pub const fn part(window: Window) -> catalogue::Window {
+    catalogue::Window { offset: window.offset, limit: window.limit }
 }
 
 /// A part of a list as an answer.

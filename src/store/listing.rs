@@ -3,8 +3,8 @@
 //! The store scans by declared indexes only, so a list walks one range and keeps what fits. The
 //! one rule: a walk looks at no more than [`MOST_WALKED`] records, and says when it stopped there.
 
-use crate::store::Store;
-use crate::store::contract::{Collection, MAX_PAGE, Page, Range, ReadError, Record};
+use super::Store;
+use super::contract::{Collection, MAX_PAGE, Page, Range, ReadError, Record};
 
 /// Which part of a list is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
