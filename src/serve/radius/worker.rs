@@ -98,14 +98,15 @@ impl Worker {
                 }
             }
             self.inbox.turn();
-            let received = self.receive(&mut buffers);
+            // Whoever asks while the door closes asks again, and is heard after the restart.
+            let received = if closing_since.is_some() { [None; BATCH] } else { self.receive(&mut buffers) };
             let quiet = received.iter().all(Option::is_none);
             self.take_news();
             self.send_due();
             self.answer_batch(&received, &buffers);
             self.socket.flush();
             if quiet {
-                self.rest();
+                self.rest(closing_since.is_some());
             }
         }
     }
@@ -122,17 +123,19 @@ impl Worker {
         }
     }
 
-    fn rest(&mut self) {
+    fn rest(&mut self, is_closing: bool) {
         let now = self.shared.clock.monotonic();
         self.duplicates.forget_older(now);
         let wait = self.delayed.until_next(now).unwrap_or(LONGEST_REST).min(LONGEST_REST);
         let millis = u16::try_from(wait.as_millis()).unwrap_or(u16::MAX).saturating_add(1);
-        let mut fds = [
-            PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.inbox.as_fd(), PollFlags::POLLIN),
-        ];
-        // A failed poll is a short rest.
-        let _ = poll(&mut fds, PollTimeout::from(millis));
+        let socket = PollFd::new(self.socket.as_fd(), PollFlags::POLLIN);
+        let inbox = PollFd::new(self.inbox.as_fd(), PollFlags::POLLIN);
+        // A failed poll is a short rest. While closing, the socket is no longer looked at.
+        let _ = if is_closing {
+            poll(&mut [inbox], PollTimeout::from(millis))
+        } else {
+            poll(&mut [socket, inbox], PollTimeout::from(millis))
+        };
         self.inbox.quieten();
     }
 
