@@ -43,8 +43,8 @@ impl Watch {
         Ok(Self { socket, own: std::process::id() })
     }
 
-    /// What happened until now, or within the time if nothing had; what this process itself did is left
-    /// out, and so is what `nft` did for it unless it removed the table.
+    /// What happened until now, or within the time if nothing had. What this process itself did is left
+    /// out; what `nft` did for it, at an installation, is reported as that program's.
     ///
     /// # Errors
     /// When the kernel cannot be listened to.
