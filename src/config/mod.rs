@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(
             short,
             [
-                ("site.name", "\"DotMac Edge\"", "\"Lekki\"", Applies::Live),
+                ("site.name", "\"DotMac Edge\"", "\"Lekki\"", Applies::Restart),
                 ("radius.workers", "2", "3", Applies::Restart),
             ]
         );

@@ -23,13 +23,13 @@ pub struct Site {
 
 impl Site {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Self> {
-        let name = section.optional("name", Applies::Live, "DotMac Edge".to_owned());
+        let name = section.optional("name", Applies::Restart, "DotMac Edge".to_owned());
         // Neither has a safe default: a wrong zone or currency bills customers wrongly in silence.
         let zone = "name the site's zone, as timezone = \"Africa/Lagos\"";
         let timezone = section.required("timezone", Applies::Restart, zone);
         let prices = "name what prices are in, as currency = \"NGN\"";
         let currency = section.required("currency", Applies::Restart, prices);
-        let tax_rate = section.optional("tax_rate", Applies::Live, TaxRate::ZERO);
+        let tax_rate = section.optional("tax_rate", Applies::Restart, TaxRate::ZERO);
         let Zone(timezone) = timezone?;
         Some(Self { name, timezone, currency: currency?, tax_rate })
     }

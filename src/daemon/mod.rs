@@ -117,11 +117,10 @@ impl Running {
     /// What differs from what is in force. A change that waits for a restart is told at every
     /// reload until it is taken back.
     fn changes(&self, config: &Config) -> Vec<Change> {
-        let taken_over =
-            |change: &Change| change.applies == Applies::Live && TAKEN_OVER.contains(&&*change.key);
-        let now = diff(&self.config, config).into_iter().filter(taken_over);
-        let later = diff(&self.started, config).into_iter().filter(|change| !taken_over(change));
-        now.chain(later.map(|change| Change { applies: Applies::Restart, ..change })).collect()
+        let is_live = |change: &Change| change.applies == Applies::Live;
+        let now = diff(&self.config, config).into_iter().filter(is_live);
+        let later = diff(&self.started, config).into_iter().filter(|change| !is_live(change));
+        now.chain(later).collect()
     }
 
     /// Closes the doors, lets what is under way end, writes down what is gathered, closes the
@@ -154,13 +153,3 @@ fn radius_settings(config: &Config) -> Settings {
         idle_secs: unless_zero(config.radius.idle_timeout),
     }
 }
-
-/// The settings that [`Running::reload`] and the log take over; what is not here is said to need
-/// a restart, whatever the file's reader thinks of it.
-const TAKEN_OVER: &[&str] = &[
-    "radius.reject_delay",
-    "radius.interim_interval",
-    "radius.session_timeout",
-    "radius.idle_timeout",
-    "log.level",
-];
