@@ -78,7 +78,8 @@ pub struct Applied {
     pub closed: Vec<Reading>,
 }
 
-/// The kernel did none of it.
+/// The kernel said no, and did none of it; or its answer was lost (`own_fault` is false then), and
+/// what it did is not known until the gateway is dumped again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the kernel refused to {attempt}: {reason}")]
 pub struct Refused {
