@@ -12,9 +12,10 @@
 //! | floor | [`base`] | clock, randomness, secrets, logging |
 //! | words | [`domain`] | the trade's nouns and rules, without I/O |
 //! | engines | [`radius`], [`firewall`] | the RADIUS protocol; who may pass the gateway, and the kernel that lets them |
-//! | ports | [`store`], [`nas`] | what outlives the process; what differs by maker of NAS |
-//! | use cases | [`access`], [`people`], [`catalogue`] | who gets on; who works here; what is sold |
-//! | doors | [`serve`] | RADIUS, HTTP API, control socket |
+//! | ports | [`store`], [`nas`], [`notify`] | what outlives the process; what differs by maker of NAS; how messages leave |
+//! | use cases | [`access`], [`people`], [`catalogue`], [`enforce`] | who gets on; who works here; what is sold; that the network does it |
+//! | journeys | [`reception`] | what takes several of them: a subscriber who signs up, logs in, goes online |
+//! | doors | [`serve`] | RADIUS, HTTP API, portal, control socket |
 //! | wiring | [`config`], [`daemon`], [`cli`] | one file in, one process out |
 
 pub mod access;
@@ -24,9 +25,12 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod domain;
+pub mod enforce;
 pub mod firewall;
 pub mod nas;
+pub mod notify;
 pub mod people;
 pub mod radius;
+pub mod reception;
 pub mod serve;
 pub mod store;

@@ -107,8 +107,29 @@ const WRONG: &[Case] = &[
         &[(5, 1, "radius.radsec", "not supported by this version", "remove")],
     ),
     ("[radius]\nreceive_buffer = \"8 MB\"", &[(5, 18, "radius.receive_buffer", "not a size", "MiB")]),
-    ("[portal]\nname = \"p\"", &[(4, 2, "portal", "not supported by this version", "remove")]),
-    ("[gateway]", &[(4, 2, "gateway", "not supported by this version", "remove")]),
+    ("[portal]\nname = \"p\"", &[(5, 8, "portal.name", "not a host's name", "portal.example.net")]),
+    (
+        "[portal]\nhttp = \"0.0.0.0:80\"\nhttps = \"[::]:443\"",
+        &[(4, 1, "portal.name", "no name", "resolver")],
+    ),
+    (
+        "[portal]\nname = \"p.example\"\nhttp = \"0.0.0.0:80\"",
+        &[(4, 1, "portal.https", "TLS", "0.0.0.0:443")],
+    ),
+    (
+        "[portal]\nname = \"p.example\"\ncertificate = \"file:/c\"",
+        &[(6, 15, "portal.certificate", "without portal.private_key", "both")],
+    ),
+    ("[gateway]\nenabled = true", &[(5, 11, "gateway.enabled", "listeners", "[portal]")]),
+    ("[gateway]\naccess = [\"lan 0\"]", &[(5, 11, "gateway.access[0]", "interface name", "ip link")]),
+    ("[gateway]\ngarden = [\"bank.example\"]", &[(5, 11, "gateway.garden[0]", "neither", "not looked up")]),
+    (
+        "[portal]\nname = \"p.example\"\nhttp = \"0.0.0.0:80\"\nhttps = \"0.0.0.0:443\"\n\
+         [gateway]\nenabled = true\naccess = \"lan0\"\nuplink = \"lan0\"",
+        &[(10, 10, "gateway.access", "cannot be both", "edge.toml")],
+    ),
+    ("[mail]\nserver = \"smtp.example.net\"", &[(5, 10, "mail.server", "its port", ":587")]),
+    ("[mail]\nserver = \"smtp.example.net:587\"", &[(4, 1, "mail.from", "no sender", "Name <")]),
     ("[platform]", &[(4, 2, "platform", "not supported by this version", "remove")]),
     ("[radios]", &[(4, 2, "radios", "unknown key", "did you mean `radius`?")]),
     ("[colours]", &[(4, 2, "colours", "unknown key", "known here: development, site")]),

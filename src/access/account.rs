@@ -340,6 +340,8 @@ impl Access {
             ipv6_prefix: report.ipv6_prefix.clone(),
             delegated_prefix: report.delegated_prefix.clone(),
             reported_from: report.source,
+            local: None,
+            also: Vec::new(),
             opened_at,
             opened_by: match report.kind {
                 ReportKind::Start => OpenedBy::Start,

@@ -53,6 +53,12 @@ fn terms(form: &mut Form, held: Option<&PlanTerms>, currency: Currency) -> Optio
         session_limit_secs: seconds(form, "session_timeout_seconds", held.and_then(|t| t.session_limit_secs)),
         idle_limit_secs: seconds(form, "idle_timeout_seconds", held.and_then(|t| t.idle_limit_secs)),
         requires_approval: form.flag("requires_approval", held.is_some_and(|t| t.requires_approval)),
+        confirmation_access_minutes: form.whole(
+            "confirmation_access_minutes",
+            held.and_then(|terms| terms.confirmation_access_minutes),
+            1,
+            MOST_CONFIRMATION_MINUTES,
+        ),
         features: features(form, held),
         name: name?,
         description,
@@ -219,6 +225,8 @@ const VALIDITIES: [(&str, ValidityUnit, u32); 4] = [
 ];
 /// A century of months: beyond it a contract's end is a typing error.
 const MOST_MONTHS: u32 = 1_200;
+/// Longer than mail takes; shorter than an evening online for nothing.
+const MOST_CONFIRMATION_MINUTES: u32 = 60;
 /// A disk gigabyte, as networks count: 10^9 octets.
 pub const OCTETS_PER_GB: u64 = 1_000_000_000;
 /// What the store's 63-bit counters can be compared with.

@@ -129,6 +129,34 @@ impl<T: Kind> Kind for Vec<T> {
     }
 }
 
+/// A setting that may be left empty: `""` is none.
+impl<T: Kind> Kind for Option<T> {
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        if value.as_str() == Some("") { Ok(None) } else { T::read(value).map(Some) }
+    }
+
+    fn show(&self) -> String {
+        self.as_ref().map_or_else(|| quoted(""), Kind::show)
+    }
+}
+
+/// A list that may be written as its only entry.
+pub(super) struct OneOrMany<T>(pub(super) Vec<T>);
+
+impl<T: Kind> Kind for OneOrMany<T> {
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        if value.as_array().is_some() {
+            Vec::read(value).map(Self)
+        } else {
+            T::read(value).map(|one| Self(vec![one]))
+        }
+    }
+
+    fn show(&self) -> String {
+        self.0.show()
+    }
+}
+
 /// One of a closed list of words.
 pub(super) fn choose<T: Copy>(value: &DeValue<'_>, choices: &[(&str, T)]) -> Result<T, Wrong> {
     let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();

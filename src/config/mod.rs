@@ -9,11 +9,14 @@
 
 mod control;
 mod fault;
+mod gateway;
 mod http;
 mod kind;
 mod load;
 mod log;
+mod mail;
 mod moment;
+mod portal;
 mod radius;
 mod reader;
 mod reference;
@@ -26,9 +29,12 @@ use std::path::Path;
 
 pub use control::Control;
 pub use fault::Fault;
+pub use gateway::Gateway;
 pub use http::Http;
 pub use load::{Environment, MAX_FILE_OCTETS, load};
 pub use log::Log;
+pub use mail::{Mail, MailSecurity, MailServer};
+pub use portal::{HostName, Portal};
 pub use radius::Radius;
 pub use reader::{Applies, Origin, Setting};
 pub use reference::{SecretError, SecretRef};
@@ -37,6 +43,7 @@ pub use site::{Site, TaxRate};
 pub use size::ByteSize;
 pub use store::{Engine, Store};
 
+use fault::Wrong;
 use reader::Reader;
 
 /// Where the daemon looks when `--config` is not given.
@@ -53,6 +60,12 @@ pub struct Config {
     pub store: Store,
     /// The API's and the metrics' listeners.
     pub http: Http,
+    /// Where subscribers' browsers come to.
+    pub portal: Portal,
+    /// Who passes this box.
+    pub gateway: Gateway,
+    /// How messages to subscribers leave.
+    pub mail: Mail,
     /// RADIUS over UDP.
     pub radius: Radius,
     /// The command line's way in.
@@ -78,15 +91,77 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         reader.section(root, "site", Site::read),
         reader.section(root, "store", Store::read),
         reader.section(root, "http", Http::read),
+        reader.section(root, "portal", Portal::read),
+        reader.section(root, "gateway", Gateway::read),
+        reader.section(root, "mail", Mail::read),
         reader.section(root, "radius", Radius::read),
         reader.section(root, "control", Control::read),
         reader.section(root, "log", Log::read),
         reader.section(root, "secrets", Secrets::read),
     );
     reader.unknown_sections(root);
-    let (site, store, http, radius, control, log, secrets) = parts;
+    let (site, store, http, portal, gateway, mail, radius, control, log, secrets) = parts;
+    if reader.is_well() {
+        agree(&mut reader, root, (&portal, &gateway, &mail));
+    }
     let (settings, site) = reader.finish(site)?;
-    Ok(Config { development, site, store, http, radius, control, log, secrets, settings })
+    Ok(Config {
+        development,
+        site,
+        store,
+        http,
+        portal,
+        gateway,
+        mail,
+        radius,
+        control,
+        log,
+        secrets,
+        settings,
+    })
+}
+
+/// What sections must agree on; looked at once each of them is well by itself.
+fn agree(reader: &mut Reader<'_>, root: &toml::de::DeTable<'_>, parts: (&Portal, &Gateway, &Mail)) {
+    let (portal, gateway, mail) = parts;
+    let mut refuse = |section, key, problem: String, remedy: &str| {
+        reader.contradiction(root, (section, key), Wrong::new(problem, remedy));
+    };
+    if portal.is_on() && portal.name.is_none() {
+        let remedy = "write the name that your resolver answers with this box's address, as name = \"portal.example.net\"";
+        refuse("portal", "name", "the portal has listeners and no name".into(), remedy);
+    }
+    if portal.certificate.is_some() != portal.private_key.is_some() {
+        let (key, other) = if portal.certificate.is_some() {
+            ("certificate", "private_key")
+        } else {
+            ("private_key", "certificate")
+        };
+        refuse("portal", key, format!("given without portal.{other}"), "give both, or neither");
+    }
+    if portal.is_on() && portal.https.is_empty() {
+        let remedy = "write https = [\"0.0.0.0:443\", \"[::]:443\"]";
+        refuse("portal", "https", "passwords need a listener with TLS".into(), remedy);
+    }
+    if gateway.enabled && !portal.is_on() {
+        let remedy = "write http = [\"0.0.0.0:80\", \"[::]:80\"] under [portal]";
+        refuse("gateway", "enabled", "captive devices need the portal's listeners".into(), remedy);
+    } else if gateway.enabled
+        && let Err(error) = gateway.policy(portal)
+    {
+        refuse("gateway", "access", error.to_string(), "see the annotated edge.toml");
+    }
+    if mail.server.is_some() && mail.from.is_none() {
+        refuse(
+            "mail",
+            "from",
+            "a server is named and no sender".into(),
+            "write from = \"Name <mail@example.net>\"",
+        );
+    }
+    if mail.username.is_some() != mail.password.is_some() {
+        refuse("mail", "username", "login and password belong together".into(), "give both, or neither");
+    }
 }
 
 impl Config {

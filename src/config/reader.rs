@@ -11,7 +11,7 @@ use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::{Fault, Wrong, nearest, position};
-use super::kind::Kind;
+use super::kind::{Kind, OneOrMany};
 
 /// One setting in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,11 +55,22 @@ pub(super) enum Transport {
 }
 
 /// What this version does not know yet though its documentation or an older file may name it.
-const NOT_YET: &[&str] =
-    &["portal", "gateway", "platform", "store.url", "radius.radsec", "radius.tls", "http.certificate"];
+const NOT_YET: &[&str] = &["platform", "store.url", "radius.radsec", "radius.tls", "http.certificate"];
 
 /// The tables and keys at the top of the file.
-const ROOT: &[&str] = &["development", "site", "store", "http", "radius", "control", "log", "secrets"];
+const ROOT: &[&str] = &[
+    "development",
+    "site",
+    "store",
+    "http",
+    "portal",
+    "gateway",
+    "mail",
+    "radius",
+    "control",
+    "log",
+    "secrets",
+];
 
 /// Collects what was read and what was wrong.
 pub(super) struct Reader<'a> {
@@ -139,6 +150,25 @@ impl<'a> Reader<'a> {
         let read = read(&mut section);
         section.unknown_keys();
         read
+    }
+
+    /// True while nothing was found to be wrong.
+    pub(super) fn is_well(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    /// Refuses a setting for what others say; `key` may be missing in the file.
+    pub(super) fn contradiction(
+        &mut self,
+        root: &DeTable<'_>,
+        (section, key): (&'static str, &'static str),
+        wrong: Wrong,
+    ) {
+        let table = root.get(section);
+        let value = table.and_then(|table| table.get_ref().as_table()).and_then(|table| table.get(key));
+        let at = table.map_or(0..0, |table| table.span().start..table.span().start);
+        let span = value.map_or(at, Spanned::span);
+        self.fault(span, dotted(section, key), wrong);
     }
 
     /// Refuses what stands at the top of the file and is not known.
@@ -291,6 +321,17 @@ impl Section<'_, '_> {
             }
             addresses.iter().try_for_each(|address| usable_port(*address, development))
         });
+        self.listens(key, transport, &addresses);
+        addresses
+    }
+
+    /// Any number of listeners, one of them also without a list; none unless some are written.
+    pub(super) fn listeners_or_none(&mut self, key: &'static str, transport: Transport) -> Vec<SocketAddr> {
+        let development = self.development();
+        let OneOrMany(addresses) =
+            self.checked(key, Applies::Restart, OneOrMany(Vec::new()), |OneOrMany(addresses)| {
+                addresses.iter().try_for_each(|address| usable_port(*address, development))
+            });
         self.listens(key, transport, &addresses);
         addresses
     }

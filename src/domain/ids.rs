@@ -58,4 +58,10 @@ id! {
     AuditId,
     /// An entry of the authentication log.
     AuthEventId,
+    /// A signup; the subscriber that comes of it has the same number.
+    SignupId,
+    /// A visit of a subscriber: one login at the portal or its API.
+    CustomerVisitId,
+    /// A message to a person.
+    MessageId,
 }

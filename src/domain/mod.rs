@@ -6,9 +6,11 @@
 
 pub mod audit;
 pub mod auth_event;
+pub mod device;
 pub mod entitlement;
 pub mod ids;
 pub mod lock;
+pub mod message;
 pub mod money;
 pub mod nas;
 pub mod plan;
@@ -18,6 +20,7 @@ pub mod refusal;
 pub mod role;
 pub mod service;
 pub mod session;
+pub mod signup;
 pub mod staff;
 pub mod subscriber;
 pub mod text;

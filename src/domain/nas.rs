@@ -40,6 +40,12 @@ pub struct Nas {
     pub updated_at: Timestamp,
 }
 
+/// The NAS that this box itself is: sessions of devices on its own access interfaces are at it.
+pub const GATEWAY: NasId = NasId(uuid::Uuid::from_u128(0x0edd_9e00_0000_8000_8000_0000_0000_0001));
+
+/// How it is called where a NAS has a name.
+pub const GATEWAY_NAME: &str = "gateway";
+
 /// How a NAS likes its replies; each has one encoder in the room `nas`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

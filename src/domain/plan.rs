@@ -67,6 +67,9 @@ pub struct PlanTerms {
     /// Whether staff must approve each contract.
     #[serde(default)]
     pub requires_approval: bool,
+    /// Minutes online for who signs up at the portal, to read the mail with the code; `None` gives none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation_access_minutes: Option<u32>,
     /// Shortest contract, months.
     #[serde(default)]
     pub min_contract_months: Option<u32>,

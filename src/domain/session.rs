@@ -10,7 +10,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use uuid::Uuid;
+
+use super::device::MacAddress;
 use super::ids::{NasId, ServiceId, SessionId, SubscriberId};
+use super::refusal::Refusal;
 
 /// A session's record, without its counters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +59,12 @@ pub struct Session {
     pub delegated_prefix: Option<String>,
     /// Address the reports come from.
     pub reported_from: IpAddr,
+    /// Where this box itself is the gateway that it passes: its device, and how packets are marked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<Local>,
+    /// The keys (`session_key`) under which other reporters speak of the same presence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// When it began: as reported, or computed from a later report.
     pub opened_at: Timestamp,
     /// How we learned of its beginning.
@@ -67,6 +77,22 @@ pub struct Session {
     pub closed_why: Option<CloseReason>,
 }
 
+/// A session that this box's own kernel enforces and counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Local {
+    /// The access interface.
+    pub interface: String,
+    /// The device.
+    pub mac: MacAddress,
+    /// The number that its packets are marked with; the same for all sessions of one holder.
+    pub number: u32,
+    /// Who shares limit and counter: the service, or the signup while its address is unconfirmed.
+    pub holder: Uuid,
+    /// When it ends at the latest, whatever else happens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Timestamp>,
+}
+
 /// How a session's beginning became known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -75,6 +101,8 @@ pub enum OpenedBy {
     Start,
     /// Its Start was lost; a later report revealed it.
     LaterReport,
+    /// Somebody logged in at the portal.
+    Portal,
 }
 
 /// Why a session ended.
@@ -95,6 +123,23 @@ pub enum CloseReason {
     /// Nothing was heard of it for too long; its end is the last that was heard. A later report
     /// that shows it going on takes this back.
     Silence,
+    /// The subscriber logged out at the portal.
+    LoggedOut,
+    /// Staff, or the subscriber from another device, ended it.
+    Disconnected,
+    /// Nothing passed for as long as the plan allows.
+    Idle,
+    /// It lasted as long as one session may.
+    SessionLimit,
+    /// The service is no longer entitled.
+    NotEntitled {
+        /// Why not.
+        refusal: Refusal,
+    },
+    /// The kernel did not let the device in.
+    NotAdmitted,
+    /// The address was confirmed: what follows is a session of the service.
+    Confirmed,
 }
 
 /// The absolute counters of a session, from the subscriber's view.

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::ids::SubscriberId;
+use super::ids::{CustomerVisitId, SubscriberId};
 use super::text::{Code, Email, Line, Phone};
 
 /// A subscriber's record.
@@ -93,6 +93,31 @@ pub enum Standing {
     Open,
     /// Closed by staff; nothing of it works and nothing is deleted.
     Closed,
+}
+
+/// One login of a subscriber at the portal or its API. Its token is opaque and is looked up at each
+/// request, so an end counts at once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomerVisit {
+    /// Identity.
+    pub id: CustomerVisitId,
+    /// Whose.
+    pub subscriber_id: SubscriberId,
+    /// SHA-256 (hex) of the token.
+    pub token_hash: String,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When its token stops being accepted.
+    pub expires_at: Timestamp,
+    /// When it was ended: by logout, by a new password, by staff.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+}
+
+impl std::fmt::Debug for CustomerVisit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "CustomerVisit({} of {})", self.id, self.subscriber_id)
+    }
 }
 
 impl Subscriber {

@@ -12,15 +12,18 @@ use super::contract::{Collection, CollectionSpec, IndexSpec, IndexValue, RecordK
 use crate::domain::audit::AuditEntry;
 use crate::domain::auth_event::AuthEvent;
 use crate::domain::ids::{
-    AuditId, AuthEventId, NasId, PlanId, ServiceId, SessionId, StaffId, SubscriberId, TaskId, VisitId,
+    AuditId, AuthEventId, CustomerVisitId, MessageId, NasId, PlanId, ServiceId, SessionId, SignupId, StaffId,
+    SubscriberId, TaskId, VisitId,
 };
+use crate::domain::message::Message;
 use crate::domain::nas::Nas;
 use crate::domain::plan::{Plan, PlanTerms};
 use crate::domain::provisioning::ProvisioningTask;
 use crate::domain::service::{Phase, Service};
 use crate::domain::session::{Counters, Session};
+use crate::domain::signup::Signup;
 use crate::domain::staff::{Staff, Visit};
-use crate::domain::subscriber::Subscriber;
+use crate::domain::subscriber::{CustomerVisit, Subscriber};
 
 macro_rules! id_key {
     ($($id:ident),+ $(,)?) => {$(
@@ -33,6 +36,7 @@ macro_rules! id_key {
 }
 
 id_key!(StaffId, VisitId, SubscriberId, PlanId, ServiceId, TaskId, NasId, SessionId, AuditId, AuthEventId);
+id_key!(SignupId, CustomerVisitId, MessageId);
 
 macro_rules! collection {
     (
@@ -187,6 +191,54 @@ collection! {
 /// From a session's counters to a day's: octets down, octets up, seconds.
 pub const SESSION_TO_DAY: &[(usize, usize)] = &[(0, 0), (1, 1), (4, 2)];
 
+/// How far the kernel's counters of one holder have been counted: which life of them, and by its own
+/// numbers up to where. What is above that is new.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayMeter {
+    /// Whose: a service, or a signup.
+    pub holder: uuid::Uuid,
+    /// Which life of the counters.
+    pub generation: uuid::Uuid,
+}
+
+collection! {
+    /// What was counted of the kernel's counters; key the holder.
+    GatewayMeters: "gateway_meters", uuid::Uuid => GatewayMeter, schema 1, Checksum,
+    counters &["down_octets", "up_octets", "down_packets", "up_packets"],
+    []
+}
+
+collection! {
+    /// Signups.
+    Signups: "signups", SignupId => Signup, schema 1, Keyed, counters &[],
+    [
+        email = |signup| signup.email.as_str().to_owned().into(),
+        device = |signup| signup.device.clone().into(),
+        +unique link_hash = |signup| signup.link_hash.clone().into(),
+        created_at = |signup| signup.created_at.as_millisecond().into(),
+        expires_at = |signup| signup.expires_at.as_millisecond().into(),
+    ]
+}
+
+collection! {
+    /// Visits of subscribers.
+    CustomerVisits: "customer_visits", CustomerVisitId => CustomerVisit, schema 1, Keyed, counters &[],
+    [
+        +unique token_hash = |visit| visit.token_hash.clone().into(),
+        subscriber_id = |visit| visit.subscriber_id.to_key().into(),
+        expires_at = |visit| visit.expires_at.as_millisecond().into(),
+    ]
+}
+
+collection! {
+    /// Messages to people, waiting and sent.
+    Messages: "messages", MessageId => Message, schema 1, Keyed, counters &[],
+    [
+        next_try_at = |message| message.next_try_at.map(jiff::Timestamp::as_millisecond).into(),
+        created_at = |message| message.created_at.as_millisecond().into(),
+    ]
+}
+
 collection! {
     /// Provisioning tasks.
     Tasks: "provisioning_tasks", TaskId => ProvisioningTask, schema 1, Checksum, counters &[],
@@ -266,6 +318,10 @@ pub fn all() -> Vec<Registration> {
         Registration::of::<NasTable>(),
         Registration::of::<Sessions>(),
         Registration::of::<UsageDays>(),
+        Registration::of::<GatewayMeters>(),
+        Registration::of::<Signups>(),
+        Registration::of::<CustomerVisits>(),
+        Registration::of::<Messages>(),
         Registration::of::<Tasks>(),
         Registration::of::<AuditLog>(),
         Registration::of::<AuthEvents>(),

@@ -115,6 +115,8 @@ pub struct PlanBody {
     pub is_public: Option<bool>,
     /// Whether staff must approve each contract.
     pub requires_approval: Option<bool>,
+    /// Minutes online for who signs up at the portal, to read the mail with the code; 1 to 60.
+    pub confirmation_access_minutes: Option<u32>,
     /// Shortest contract.
     pub min_contract_months: Option<u32>,
     /// Longest contract.
@@ -196,6 +198,8 @@ pub struct TermsView {
     pub features: Map<String, Value>,
     /// Whether staff must approve each contract.
     pub requires_approval: bool,
+    /// Minutes online for who signs up at the portal, to read the mail with the code.
+    pub confirmation_access_minutes: Option<u32>,
     /// Shortest contract.
     pub min_contract_months: Option<u32>,
     /// Longest contract.
@@ -259,6 +263,7 @@ impl TermsView {
             idle_timeout_seconds: terms.idle_limit_secs,
             features: terms.features.clone(),
             requires_approval: terms.requires_approval,
+            confirmation_access_minutes: terms.confirmation_access_minutes,
             min_contract_months: terms.min_contract_months,
             max_contract_months: terms.max_contract_months,
         }

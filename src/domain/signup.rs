@@ -1,0 +1,165 @@
+//! A signup: somebody who is not a subscriber yet, on the way there.
+//!
+//! Nothing is made for an address that nobody has shown to be theirs: the subscriber and the service
+//! come into being with the confirmation. A signup with an address that is a subscriber's already looks
+//! the same from outside; what it leads to is told only to whoever reads that address's mail.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::ids::{PlanId, ServiceId, SignupId, SubscriberId};
+use super::plan::PlanTerms;
+use super::subscriber::Address;
+use super::text::{Code, Email, Line, Phone};
+
+/// A signup's record.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signup {
+    /// Identity; the subscriber that comes of it has the same.
+    pub id: SignupId,
+    /// The address that is to be shown.
+    pub email: Email,
+    /// Given name.
+    pub first_name: Line,
+    /// Family name.
+    pub last_name: Line,
+    /// Telephone number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<Phone>,
+    /// Where the service is.
+    #[serde(default)]
+    pub service_address: Address,
+    /// Which plan.
+    pub plan_id: PlanId,
+    /// The plan's code when it was chosen.
+    pub plan_code: Code,
+    /// The terms shown when it was chosen.
+    pub terms: PlanTerms,
+    /// Verifier of the portal password that was chosen; made at the confirmation where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub portal_password: Option<String>,
+    /// The subscriber who had the address already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<SubscriberId>,
+    /// The device that it was begun with (`Device::key`), or the key of its browser.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Keyed hash of the code that is valid now.
+    pub code_hash: String,
+    /// When that code stops being valid.
+    pub code_until: Timestamp,
+    /// Wrong codes given for it.
+    pub tries: u32,
+    /// Messages sent.
+    pub sent: u32,
+    /// When the last one was.
+    pub last_sent_at: Timestamp,
+    /// Keyed hash of the link's secret; `None` where a link would prove nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_hash: Option<String>,
+    /// Until when its device is online to read the mail, where the plan allows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_until: Option<Timestamp>,
+    /// When it was begun.
+    pub created_at: Timestamp,
+    /// When it lapses unconfirmed.
+    pub expires_at: Timestamp,
+    /// When the address was shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_at: Option<Timestamp>,
+    /// The service that came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_id: Option<ServiceId>,
+}
+
+/// Where a signup stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignupStage {
+    /// The code is awaited.
+    Waiting,
+    /// The address was shown.
+    Confirmed,
+    /// It lapsed.
+    Lapsed,
+}
+
+/// Why a code does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodeRefusal {
+    /// Another one was sent, or it was mistyped; so many tries are left.
+    Wrong {
+        /// Tries left for this code.
+        left: u32,
+    },
+    /// Too many wrong ones: a new code must be asked for.
+    NoTriesLeft,
+    /// It is too old: a new code must be asked for.
+    TooOld,
+    /// The signup lapsed: begin again.
+    Lapsed,
+}
+
+impl Signup {
+    /// Where it stands at `now`.
+    #[must_use]
+    pub fn stage(&self, now: Timestamp) -> SignupStage {
+        if self.confirmed_at.is_some() {
+            SignupStage::Confirmed
+        } else if now >= self.expires_at {
+            SignupStage::Lapsed
+        } else {
+            SignupStage::Waiting
+        }
+    }
+
+    /// Whether a code may be tried at `now`; whether it fits is asked after.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_try(&self, now: Timestamp) -> Result<(), CodeRefusal> {
+        match self.stage(now) {
+            SignupStage::Lapsed => Err(CodeRefusal::Lapsed),
+            SignupStage::Confirmed => Ok(()),
+            SignupStage::Waiting if self.tries >= MOST_TRIES => Err(CodeRefusal::NoTriesLeft),
+            SignupStage::Waiting if now >= self.code_until => Err(CodeRefusal::TooOld),
+            SignupStage::Waiting => Ok(()),
+        }
+    }
+
+    /// How long until another message may be asked for; zero is now, `None` is never.
+    #[must_use]
+    pub fn resend_in(&self, now: Timestamp) -> Option<SignedDuration> {
+        if self.sent >= MOST_MESSAGES || self.stage(now) != SignupStage::Waiting {
+            return None;
+        }
+        // Half a minute, then doubling: 30 s, 1 min, 2 min, 4 min.
+        let pause = RESEND_PAUSE * (1 << self.sent.saturating_sub(1).min(8));
+        let due = self.last_sent_at.saturating_add(pause).unwrap_or(Timestamp::MAX);
+        Some(due.duration_since(now).max(SignedDuration::ZERO))
+    }
+
+    /// Until when its device may be online unconfirmed, if it may now.
+    #[must_use]
+    pub fn access(&self, now: Timestamp) -> Option<Timestamp> {
+        self.access_until.filter(|until| now < *until && self.stage(now) == SignupStage::Waiting)
+    }
+}
+
+impl std::fmt::Debug for Signup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Signup({} for {})", self.id, self.plan_code)
+    }
+}
+
+/// Digits of a code: a million codes and five tries leave a guesser one chance in 200,000.
+pub const CODE_DIGITS: usize = 6;
+/// Wrong codes before a new one must be asked for.
+pub const MOST_TRIES: u32 = 5;
+/// Messages for one signup.
+pub const MOST_MESSAGES: u32 = 5;
+/// How long a code counts: mail is held back by some servers for a quarter of an hour.
+pub const CODE_LIFETIME: SignedDuration = SignedDuration::from_mins(30);
+/// How long a signup waits; its link counts as long.
+pub const SIGNUP_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
+/// The first pause before another message.
+pub const RESEND_PAUSE: SignedDuration = SignedDuration::from_secs(30);

@@ -1,0 +1,1 @@
+//! Makes the network do what the facts say.

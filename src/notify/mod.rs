@@ -1,0 +1,1 @@
+//! How messages to people leave the box.
