@@ -33,7 +33,8 @@ struct Used {
 
 /// The whole journey.
 pub(super) async fn run(context: &Context, lab: &mut Lab, script: &mut Script) -> Result<Keys, CliError> {
-    let pid = script.step("The daemon starts", start(lab)).await?;
+    script.step("A phone, the gateway and an Internet", surroundings(lab)).await?;
+    let pid = script.step("The daemon starts on the gateway", start(lab)).await?;
     let password = script.step("The first admin is made on the box", admin(lab)).await?;
     let api = script.step("The admin logs in over HTTP", log_in(lab, &password)).await?;
     script.step("Without a token nobody sees customers", locked_out(lab)).await?;
@@ -81,6 +82,13 @@ async fn sessions(
     script.step("The session is closed, to the octet", whole(api, &keys.login, AT_THE_END, false)).await?;
     let again = Server { address: lab.ports().authentication, ..server.clone() };
     script.step("The next login", accepted(&again, keys, "User-Password")).await
+}
+
+async fn surroundings(lab: &mut Lab) -> Done<()> {
+    lab.start_helpers().await?;
+    let world = lab.world();
+    let names = [&world.phone, &world.gateway, &world.internet].map(super::space::Space::name);
+    Ok(((), format!("namespaces {}", names.join(", "))))
 }
 
 async fn start(lab: &mut Lab) -> Done<u32> {
@@ -158,13 +166,14 @@ async fn provision(api: &Talk, service: &str) -> Done<()> {
 }
 
 async fn nas(lab: &Lab, api: &Talk) -> Done<(Server, String)> {
-    let body = json!({ "name": "demo-router", "address": "127.0.0.1", "kind": "mikrotik" });
+    let address = lab.nets().host().to_string();
+    let body = json!({ "name": "demo-router", "address": address, "kind": "mikrotik" });
     let made = post(api, "/api/v1/nas-devices", body).await?;
     let secret = needed(&made, "/secret")?;
     let secret_file = lab.write("secret", &format!("{secret}\n"))?;
     let server = Server { address: lab.ports().authentication, secret_file };
     let policy = read::text(&made, "/message_authenticator");
-    Ok(((server, secret), format!("demo-router at 127.0.0.1, Message-Authenticator: {policy}")))
+    Ok(((server, secret), format!("demo-router at {address}, Message-Authenticator: {policy}")))
 }
 
 async fn accepted(server: &Server, keys: &Keys, attribute: &str) -> Done<()> {
