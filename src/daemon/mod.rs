@@ -7,6 +7,7 @@
 mod boot;
 mod console;
 mod disk;
+mod gateway;
 mod jobs;
 mod life;
 mod metrics;
@@ -23,9 +24,10 @@ use tokio_util::sync::CancellationToken;
 pub use boot::{StartError, start};
 pub use life::{RunError, run};
 
-use crate::access::Access;
+use crate::access::{Access, SessionDefaults};
 use crate::base::secret::Secret;
 use crate::config::{Applies, Change, Config, diff};
+use crate::enforce::Enforcer;
 use crate::serve::api::App;
 use crate::serve::radius::{RadiusDoor, Settings};
 use crate::store::Store;
@@ -47,6 +49,7 @@ pub struct Running {
     config: Config,
     store: Store,
     access: Arc<Access>,
+    enforcer: Option<Enforcer>,
     app: App,
     radius: RadiusDoor,
     admin: SocketAddr,
@@ -111,6 +114,7 @@ impl Running {
         let settings = radius_settings(&config);
         self.interim_secs.store(settings.interim_secs, Ordering::Relaxed);
         self.radius.set(settings);
+        self.access.set_defaults(session_defaults(&config));
         self.config = config;
     }
 
@@ -137,9 +141,18 @@ impl Running {
         for task in self.job_tasks {
             let _ = task.await;
         }
+        if let Some(enforcer) = &self.enforcer {
+            enforcer.stop();
+        }
         jobs::flush_auth_log(&self.access, &self.store, &self.app.entropy).await;
         self.store.close().await;
     }
+}
+
+/// What a session of this gateway gets where its plan says nothing.
+fn session_defaults(config: &Config) -> SessionDefaults {
+    let Settings { session_secs, idle_secs, .. } = radius_settings(config);
+    SessionDefaults { session_secs, idle_secs }
 }
 
 /// The RADIUS door's settings by this configuration.
