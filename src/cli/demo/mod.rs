@@ -9,17 +9,19 @@
 //! | [`space`], [`world`] | network namespaces, and the wires between them |
 //! | [`helpers`], [`internet`], [`phone`], [`radclient`], [`certificate`] | what is around the daemon |
 //! | [`lab`] | all of that with the daemon |
-//! | [`journey`] | the steps |
+//! | [`journey`], [`online`], [`form`] | the steps: as a NAS sees them, as a phone sees them |
 //! | [`script`] | how they are told |
 //!
 //! The one rule: nothing stays behind. What a run that was killed left is removed by the next one.
 
 mod certificate;
+mod form;
 mod helpers;
 mod internet;
 mod journey;
 mod lab;
 mod needs;
+mod online;
 mod phone;
 mod radclient;
 mod script;
@@ -108,10 +110,19 @@ impl Signals {
 
 /// Addresses and credentials, each as a line that can be pasted.
 fn to_try(lab: &Lab, keys: &Keys) -> String {
-    let ports = lab.ports();
+    let (ports, world) = (lab.ports(), lab.world());
     let program = format!("{} --config {}", lab.program().display(), lab.config().display());
+    let phone = format!("ip netns exec {}", world.phone.name());
+    let customer = &keys.customer;
     format!(
-        "\nThe box stays up until Ctrl-C. Try:\n\
+        "\nThe box stays up until Ctrl-C. Try, as root:\n\
+         \n  the portal    http://{gateway}/ on this machine, or by its name with TLS:\
+         \n                chromium --host-resolver-rules='MAP {name} {gateway}' --ignore-certificate-errors https://{name}/\
+         \n  log in there  {customer_email}  password  {customer_password}\
+         \n  its mail      {mailbox}/new\
+         \n  the phone     {phone} curl -i http://captive.apple.com/hotspot-detect.html\
+         \n  its browser   {phone} curl --cacert {ca} https://{name}/status\
+         \n  the gateway   ip netns exec {gate} nft list table inet dotmac_edge\
          \n  the API       http://{admin}/docs\
          \n  log in as     {email}  password  {password}\
          \n  RADIUS        {authentication} (authentication), {accounting} (accounting), secret  {secret}\
@@ -119,17 +130,24 @@ fn to_try(lab: &Lab, keys: &Keys) -> String {
          \n  a login       printf '%s\\n' {secret} {network} | {program} radius test {authentication} --user {login}\
          \n  sessions      {program} session list --all\
          \n  why           {program} why {login}\
-         \n  health        {program} doctor\
+         \n  health        ip netns exec {gate} {program} doctor\
          \n  metrics       http://{metrics}/metrics\
          \n  the log       tail -f {log}",
+        name = helpers::PORTAL_NAME,
+        gateway = lab.nets().gateway(),
+        gate = world.gateway.name(),
+        customer_email = customer.email,
+        customer_password = customer.password,
+        mailbox = lab.mailbox().display(),
+        ca = lab.folder().join("ca.pem").display(),
         admin = ports.admin,
         email = keys.email,
         password = keys.password,
         authentication = ports.authentication,
         accounting = ports.accounting,
         secret = keys.secret,
-        login = keys.login,
-        network = keys.network_password,
+        login = customer.login,
+        network = customer.network_password,
         metrics = ports.metrics,
         log = lab.log().display(),
     )

@@ -48,10 +48,6 @@ impl Phone {
         Self { space: space.clone(), folder: folder.to_owned(), clock: clock.clone() }
     }
 
-    pub(super) const fn space(&self) -> &Space {
-        &self.space
-    }
-
     /// Asks for a lease, and applies it as a device does.
     pub(super) async fn lease(&self) -> Result<Lease, CliError> {
         let (script, told) = (self.folder.join("lease.sh"), self.folder.join("lease"));
