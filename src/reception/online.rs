@@ -101,7 +101,7 @@ impl Reception {
             since: session.opened_at,
             service: session.service,
             subscriber: login.as_ref().map(|login| login.service.subscriber_id),
-            confirming: session.service.is_none().then(|| SignupId(session.holder)),
+            confirming: session.service.is_none().then_some(SignupId(session.holder)),
             plan: plan.unwrap_or_default(),
             rates,
             down_octets: counters.down_octets,
