@@ -442,7 +442,7 @@ impl Access {
             return Ok((Standing { rates, remaining_octets: None }, held.local.ends_at));
         };
         let refused = |refusal| CloseReason::NotEntitled { refusal };
-        let login = self.snapshot.service(service).ok_or(refused(Refusal::ServiceEnded))?;
+        let login = self.snapshot.service(service).ok_or_else(|| refused(Refusal::ServiceEnded))?;
         let yes = self.entitlement(&login, now).map_err(refused)?;
         if let Reach::Captive { reason } = yes.access {
             return Err(refused(Refusal::Locked { reason }));

@@ -155,6 +155,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         access: Arc::clone(&access),
         health: health.clone(),
         jobs: jobs.clone(),
+        enforcer: enforcer.clone(),
     };
     let mut routes = api::routes();
     routes.extend(api::why::routes(&access));

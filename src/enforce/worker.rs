@@ -302,8 +302,8 @@ impl Worker {
                     state.admitted = admitted;
                     state.fault = None;
                 });
-                #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-                metrics::gauge!("gateway_admitted").set(admitted as f64);
+                metrics::gauge!("gateway_admitted")
+                    .set(f64::from(u32::try_from(admitted).unwrap_or(u32::MAX)));
             }
             Err(error) => {
                 self.survey_wanted = true;

@@ -101,7 +101,7 @@ impl Reception {
             since: session.opened_at,
             service: session.service,
             subscriber: login.as_ref().map(|login| login.service.subscriber_id),
-            confirming: session.service.is_none().then(|| SignupId(session.holder)),
+            confirming: session.service.is_none().then_some(SignupId(session.holder)),
             plan: plan.unwrap_or_default(),
             rates,
             down_octets: counters.down_octets,
@@ -160,15 +160,6 @@ impl Reception {
         self.close(session.id, CloseReason::LoggedOut, now).await
     }
 
-    /// Takes a session on this gateway offline because staff or its subscriber says so; no packet of it
-    /// passes when this returns. False when it is not an open session of this gateway.
-    ///
-    /// # Errors
-    /// Why it still is online.
-    pub async fn end_session(&self, id: SessionId, now: Timestamp) -> Result<bool, Unconnected> {
-        self.close(id, CloseReason::Disconnected, now).await
-    }
-
     /// Opens the session, then the kernel; a session that the kernel does not take is closed again.
     async fn open(&self, device: &Device, holder: Holder, now: Timestamp) -> Result<SessionId, Unconnected> {
         let enforcer = self.0.enforcer.as_ref().ok_or(Unconnected::NotHere)?;
@@ -197,7 +188,13 @@ impl Reception {
         Ok(id)
     }
 
-    async fn close(&self, id: SessionId, why: CloseReason, now: Timestamp) -> Result<bool, Unconnected> {
+    /// Ends a session, then takes it out of the kernel; no packet of it passes when this returns.
+    pub(super) async fn close(
+        &self,
+        id: SessionId,
+        why: CloseReason,
+        now: Timestamp,
+    ) -> Result<bool, Unconnected> {
         let Some(holder) = self.0.access.holder_of(id) else { return Ok(false) };
         let closed = self.0.access.close_local(id, why, now).await;
         if !closed.map_err(|error| Unconnected::Store(error.to_string()))? {
