@@ -160,6 +160,7 @@ async fn open(store: &Store, snapshot: &Arc<Snapshot>) -> Arc<Access> {
         class_key: ClassKey::new(&[1; 32]).unwrap(),
         zone: TimeZone::UTC,
         entropy: Entropy::System,
+        now: Timestamp::UNIX_EPOCH,
     };
     Access::open(parts).await.unwrap()
 }

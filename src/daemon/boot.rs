@@ -190,6 +190,7 @@ async fn open_access(world: &World<'_>, snapshot: Arc<Snapshot>) -> Result<Arc<A
         class_key,
         zone: world.config.site.timezone.clone(),
         entropy: world.entropy.clone(),
+        now: world.clock.now(),
     };
     Ok(Access::open(parts).await?)
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use crate::access::Access;
 use crate::base::entropy::Entropy;
 use crate::catalogue::Catalogue;
+use crate::enforce::Enforcer;
 use crate::people::People;
 use crate::people::subscribers::Subscribers;
 use crate::store::Store;
@@ -42,6 +43,8 @@ pub struct Parts {
     pub subscribers: Subscribers,
     /// What is sold, and its provisioning.
     pub catalogue: Catalogue,
+    /// The gateway; `None` where this box is none.
+    pub enforcer: Option<Enforcer>,
 }
 
 impl Reception {

@@ -55,6 +55,7 @@ impl Lab {
                 class_key: ClassKey::new(&vault.derive("class")).unwrap(),
                 zone: TimeZone::UTC,
                 entropy: Entropy::System,
+                now: Clock::System.now(),
             }))
             .unwrap();
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
