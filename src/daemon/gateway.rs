@@ -17,7 +17,7 @@ use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::base::health::{Health, Severity, Warning};
 use crate::base::jobs::{Activator, Job, Jobs, NameTaken, Outcome, Report};
-use crate::config::Config;
+use crate::config::{Config, Garden};
 use crate::domain::presence::{Admitted, Counted};
 use crate::enforce::{Closed, Enforcer, Parts, Presence};
 use crate::firewall::kernel::{Installed, PROGRAM};
@@ -79,7 +79,9 @@ pub(super) fn tasks(own: &Own<'_>, wiring: &Wiring<'_>) -> Result<Vec<JoinHandle
     let end_due = EndDue { access: Arc::clone(wiring.access), enforcer: own.enforcer.clone() };
     let ground = Ground { config: own.config.clone(), health: wiring.health.clone() };
     let stop = || own.stop.clone();
+    let garden = WalledGarden { names: names(own.config), enforcer: own.enforcer.clone() };
     Ok(vec![
+        own.jobs.start(garden, Activator::new(), now, wiring.clock.clone(), stop())?,
         own.jobs.start(end_due, wiring.due.clone(), now, wiring.clock.clone(), stop())?,
         own.jobs.start(ground, Activator::new(), now, wiring.clock.clone(), stop())?,
         follow(own.store, own.enforcer, wiring.due, own.stop),
@@ -205,6 +207,52 @@ async fn pass_on(store: &Store, seen: u64, enforcer: &Enforcer, due: &Activator)
     after
 }
 
+/// Looks up the names of the walled garden, and opens it to their addresses.
+struct WalledGarden {
+    names: Vec<String>,
+    enforcer: Enforcer,
+}
+
+fn names(config: &Config) -> Vec<String> {
+    let name = |entry: &Garden| match entry {
+        Garden::Name(name) => Some(name.as_str().to_owned()),
+        Garden::Network(_) => None,
+    };
+    config.gateway.garden.iter().filter_map(name).collect()
+}
+
+impl Job for WalledGarden {
+    fn name(&self) -> &'static str {
+        "walled-garden"
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    async fn run(&mut self, _now: Timestamp) -> Report {
+        let (mut addresses, mut unknown) = (Vec::new(), Vec::new());
+        for name in &self.names {
+            let asked =
+                tokio::time::timeout(LOOKUP_LIMIT, tokio::net::lookup_host((name.as_str(), 443))).await;
+            match asked {
+                Ok(Ok(found)) => addresses.extend(found.map(|found| found.ip()).take(MOST_ADDRESSES)),
+                Ok(Err(_)) | Err(_) => unknown.push(name.as_str()),
+            }
+        }
+        let count = addresses.len();
+        if count > 0 {
+            self.enforcer.open_garden(addresses);
+        }
+        if !unknown.is_empty() {
+            // An address that was known stays open for its hour.
+            return Report::new(Outcome::Failed, format!("no answer for {}", unknown.join(", ")));
+        }
+        let outcome = if count == 0 { Outcome::Idle } else { Outcome::Done };
+        Report::new(outcome, format!("open to {count} addresses of {} names", self.names.len()))
+    }
+}
+
 /// Looks at what the gateway stands on: its interfaces, and that the kernel forwards at all.
 struct Ground {
     config: Config,
@@ -282,6 +330,10 @@ fn missing_interfaces(config: &Config, health: &Health, now: Timestamp) {
 /// Where the kernel says whether it forwards.
 const FORWARDING: &[(&str, &str)] =
     &[("IPv4", "/proc/sys/net/ipv4/ip_forward"), ("IPv6", "/proc/sys/net/ipv6/conf/all/forwarding")];
+/// A resolver that takes longer has lost the question.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
+/// Addresses of one name: more than the largest sites give at once.
+const MOST_ADDRESSES: usize = 32;
 const NOT_FORWARDING: &str = "gateway-not-forwarding";
 const MISSING: &str = "gateway-interface-missing";
 /// Whatever is believed of the next end, it is looked at so often.

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::Reception;
 use crate::access::{Answer, Holder, LocalError, Login, Noted};
 use crate::domain::device::Device;
+use crate::domain::entitlement::Entitlement;
 use crate::domain::ids::{ServiceId, SessionId, SignupId, SubscriberId};
 use crate::domain::nas::{GATEWAY, GATEWAY_NAME};
 use crate::domain::plan::ServiceType;
@@ -124,12 +125,13 @@ impl Reception {
     ) -> Result<SessionId, Unconnected> {
         let Some(login) = self.service_for(subscriber, now) else { return Err(Unconnected::NoService) };
         let station = device.mac.to_string();
-        let answer = self.0.access.admit(Arc::clone(&login), Some(&station), false, (), now);
-        let admitted = match answer {
-            Answer::Accept { entitlement, .. } => Ok(entitlement),
-            Answer::Refuse { refusal, .. } => Err(refusal),
-            Answer::AskHash { .. } => Err(Refusal::MethodNotPossible),
-        };
+        let mut admitted = self.admit(&login, &station, now);
+        if let Err(Refusal::DeviceLimit { .. }) = admitted {
+            let gave_way = self.0.access.give_way(login.service.id, now).await;
+            if gave_way.map_err(|error| Unconnected::Store(error.to_string()))? {
+                admitted = self.admit(&login, &station, now);
+            }
+        }
         self.note(&login, &station, admitted.err(), now);
         let device_limit = admitted.map_err(Unconnected::Refused)?.device_limit;
         self.open(device, Holder::Service { login, device_limit }, now).await
@@ -213,6 +215,14 @@ impl Reception {
         }
         let Some(enforcer) = &self.0.enforcer else { return Ok(()) };
         enforcer.carry_out(holder).await.map_err(|error| Unconnected::NotCarriedOut(error.to_string()))
+    }
+
+    fn admit(&self, login: &Arc<Login>, station: &str, now: Timestamp) -> Result<Entitlement, Refusal> {
+        match self.0.access.admit(Arc::clone(login), Some(station), false, (), now) {
+            Answer::Accept { entitlement, .. } => Ok(entitlement),
+            Answer::Refuse { refusal, .. } => Err(refusal),
+            Answer::AskHash { .. } => Err(Refusal::MethodNotPossible),
+        }
     }
 
     /// The service to go online with: one that may be online now, else the newest that has not ended, so
