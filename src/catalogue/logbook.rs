@@ -133,7 +133,7 @@ impl Logbook {
 }
 
 impl SessionView {
-    fn of(record: Record<tables::Sessions>) -> Self {
+    pub(crate) fn of(record: Record<tables::Sessions>) -> Self {
         Self { counters: Counters::from_slice(&record.counters), session: record.body }
     }
 }

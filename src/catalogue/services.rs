@@ -24,7 +24,7 @@ use crate::domain::service::{Addresses, Credential, Phase, Service};
 use crate::domain::subscriber::{Standing, Subscriber};
 use crate::domain::text::{Code, Username};
 use crate::store::Store;
-use crate::store::contract::{Page, Range, Record, Unit};
+use crate::store::contract::{Page, Range, ReadError, Record, Unit};
 use crate::store::draft::Draft;
 use crate::store::listing::{self, Listed, Walk, Window};
 use crate::store::snapshot::credential_context;
@@ -417,6 +417,14 @@ impl Services {
         let version = record.version.saturating_add(1);
         let view = self.view(Record { version, body: after, ..record }, now).await?;
         Ok(Draft::new(unit, view))
+    }
+
+    /// What a service used in its current period.
+    ///
+    /// # Errors
+    /// A read that failed.
+    pub async fn used(&self, service: &Service, now: Timestamp) -> Result<Usage, ReadError> {
+        standing::used(&self.store, service, &self.zone, now).await
     }
 
     /// How a record stands.

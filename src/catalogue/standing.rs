@@ -146,10 +146,23 @@ pub(crate) async fn usage(
     zone: &TimeZone,
     now: Timestamp,
 ) -> Result<Usage, ReadError> {
-    let Some(from) = period_start(&service.intervals, now) else { return Ok(Usage::default()) };
     if service.terms.data_allowance.is_none() {
         return Ok(Usage::default());
     }
+    used(store, service, zone, now).await
+}
+
+/// The same whatever the terms allow.
+///
+/// # Errors
+/// When the store cannot read.
+pub(crate) async fn used(
+    store: &Store,
+    service: &Service,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Result<Usage, ReadError> {
+    let Some(from) = period_start(&service.intervals, now) else { return Ok(Usage::default()) };
     used_since(store, service.id, from.to_zoned(zone.clone()).date()).await
 }
 

@@ -44,6 +44,9 @@ pub struct Signup {
     /// The device that it was begun with (`Device::key`), or the key of its browser.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    /// The network that it was begun from: an IPv4 address, or an IPv6 /64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// Keyed hash of the code that is valid now.
     pub code_hash: String,
     /// When that code stops being valid.
@@ -119,10 +122,43 @@ impl Signup {
     pub fn may_try(&self, now: Timestamp) -> Result<(), CodeRefusal> {
         match self.stage(now) {
             SignupStage::Lapsed => Err(CodeRefusal::Lapsed),
-            SignupStage::Confirmed => Ok(()),
-            SignupStage::Waiting if self.tries >= MOST_TRIES => Err(CodeRefusal::NoTriesLeft),
-            SignupStage::Waiting if now >= self.code_until => Err(CodeRefusal::TooOld),
-            SignupStage::Waiting => Ok(()),
+            // A repeat, because the answer was lost: bounded as the first time.
+            SignupStage::Waiting | SignupStage::Confirmed => self.code_counts(now),
+        }
+    }
+
+    fn code_counts(&self, now: Timestamp) -> Result<(), CodeRefusal> {
+        if self.tries >= MOST_TRIES {
+            Err(CodeRefusal::NoTriesLeft)
+        } else if now >= self.code_until {
+            Err(CodeRefusal::TooOld)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Tries left for the code that is valid now.
+    #[must_use]
+    pub const fn tries_left(&self) -> u32 {
+        MOST_TRIES.saturating_sub(self.tries)
+    }
+
+    /// The same after a wrong code.
+    #[must_use]
+    pub fn after_wrong_code(&self) -> Self {
+        Self { tries: self.tries.saturating_add(1), ..self.clone() }
+    }
+
+    /// The same with another code, which was sent at `now`; the one before counts no more.
+    #[must_use]
+    pub fn with_code(&self, code_hash: String, now: Timestamp) -> Self {
+        Self {
+            code_hash,
+            code_until: later(now, CODE_LIFETIME),
+            tries: 0,
+            sent: self.sent.saturating_add(1),
+            last_sent_at: now,
+            ..self.clone()
         }
     }
 
@@ -151,6 +187,69 @@ impl std::fmt::Debug for Signup {
     }
 }
 
+/// The code that a random number stands for: six digits, the first of which may be 0.
+#[must_use]
+pub fn code_from(random: u64) -> String {
+    // 10^6 does not divide 2^64; no code is more likely than another by more than 10^-13.
+    format!("{:0width$}", random % CODES, width = CODE_DIGITS)
+}
+
+/// What somebody typed as a code, without the blanks and dashes that people put in; `None` for what is none.
+#[must_use]
+pub fn typed_code(text: &str) -> Option<String> {
+    let digits: String =
+        text.chars().filter(|c| !c.is_whitespace() && *c != '-').take(CODE_DIGITS + 1).collect();
+    (digits.len() == CODE_DIGITS && digits.bytes().all(|digit| digit.is_ascii_digit())).then_some(digits)
+}
+
+/// Whether a plan brings a service to life without money or staff.
+#[must_use]
+pub const fn is_free(terms: &PlanTerms) -> bool {
+    terms.monthly_price.minor == 0 && terms.setup_fee.minor == 0 && !terms.requires_approval
+}
+
+/// How many signups fit into a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Most of them.
+    pub most: usize,
+    /// Within this time.
+    pub within: SignedDuration,
+}
+
+impl Limit {
+    const fn new(most: usize, within: SignedDuration) -> Self {
+        Self { most, within }
+    }
+
+    /// How long to wait, given when earlier ones were, newest first; zero is not at all.
+    #[must_use]
+    pub fn wait(&self, earlier: &[Timestamp], now: Timestamp) -> SignedDuration {
+        let Some(at) = self.most.checked_sub(1).and_then(|last| earlier.get(last)) else {
+            return SignedDuration::ZERO;
+        };
+        later(*at, self.within).duration_since(now).max(SignedDuration::ZERO)
+    }
+}
+
+/// A person who mistypes the address tries again; a script does not stop.
+pub const PER_DEVICE: [Limit; 2] = [Limit::new(5, HOUR), Limit::new(20, DAY)];
+/// Behind one address may be an office.
+pub const PER_SOURCE: [Limit; 2] = [Limit::new(30, HOUR), Limit::new(100, DAY)];
+/// Whoever has an address is not to be flooded by what others type.
+pub const PER_ADDRESS: [Limit; 1] = [Limit::new(3, HOUR)];
+/// More than a site's busiest hour; bounds what many devices together can make us send.
+pub const PER_SITE: [Limit; 1] = [Limit::new(300, HOUR)];
+/// How long a device, and an address, wait for another turn online before a confirmation.
+pub const ACCESS_PAUSE: SignedDuration = DAY;
+
+fn later(from: Timestamp, by: SignedDuration) -> Timestamp {
+    from.saturating_add(by).unwrap_or(Timestamp::MAX)
+}
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+const CODES: u64 = 1_000_000;
 /// Digits of a code: a million codes and five tries leave a guesser one chance in 200,000.
 pub const CODE_DIGITS: usize = 6;
 /// Wrong codes before a new one must be asked for.

@@ -105,6 +105,8 @@ pub struct CustomerVisit {
     pub subscriber_id: SubscriberId,
     /// SHA-256 (hex) of the token.
     pub token_hash: String,
+    /// Which portal password was in force when it began; another one ends it.
+    pub password_mark: String,
     /// When it began.
     pub created_at: Timestamp,
     /// When its token stops being accepted.

@@ -1,1 +1,18 @@
-//! How messages to people leave the box.
+//! Messages to people: written down in the unit of the change that they are about, and sent on by a job.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`letter`] | what our messages say |
+//! | [`smtp`] | the way to the mail server |
+//! | [`queue`] | rows that wait, tries, and when to give up |
+//!
+//! Not here: what a message is about. The one rule: a message is a row before it is a mail, so that no crash
+//! and no ill mail server loses one.
+
+pub mod letter;
+pub mod queue;
+pub mod smtp;
+
+pub use letter::Letter;
+pub use queue::{NotifyError, Post, Sent};
+pub use smtp::{Security, Smtp, SmtpError, SmtpSettings};

@@ -10,8 +10,6 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use uuid::Uuid;
 
-use crate::domain::ids::StaffId;
-
 /// Signs and recognises devices.
 #[derive(Clone)]
 pub(super) struct Devices(Hmac<Sha256>);
@@ -28,20 +26,20 @@ impl Devices {
     }
 
     /// What the device is to present next time.
-    pub(super) fn sign(&self, staff: StaffId, device: Uuid) -> String {
-        let tag = self.mac(staff, device).finalize().into_bytes();
+    pub(super) fn sign(&self, account: Uuid, device: Uuid) -> String {
+        let tag = self.mac(account, device).finalize().into_bytes();
         format!("{}.{}", device.simple(), URL_SAFE_NO_PAD.encode(tag))
     }
 
     /// The device, if it was signed for this account.
-    pub(super) fn recognise(&self, staff: StaffId, presented: &str) -> Option<Uuid> {
+    pub(super) fn recognise(&self, account: Uuid, presented: &str) -> Option<Uuid> {
         let (device, tag) = presented.split_once('.')?;
         let (device, tag) = (Uuid::try_parse(device).ok()?, URL_SAFE_NO_PAD.decode(tag).ok()?);
-        self.mac(staff, device).verify_slice(&tag).is_ok().then_some(device)
+        self.mac(account, device).verify_slice(&tag).is_ok().then_some(device)
     }
 
-    fn mac(&self, staff: StaffId, device: Uuid) -> Hmac<Sha256> {
-        self.0.clone().chain_update(staff.0.as_bytes()).chain_update(device.as_bytes())
+    fn mac(&self, account: Uuid, device: Uuid) -> Hmac<Sha256> {
+        self.0.clone().chain_update(account.as_bytes()).chain_update(device.as_bytes())
     }
 }
 
@@ -62,7 +60,7 @@ mod tests {
     #[test]
     fn a_device_is_known_to_the_account_it_was_signed_for_only() {
         let devices = Devices::new(&[1; 32]);
-        let (ada, eve) = (StaffId(Uuid::from_u128(1)), StaffId(Uuid::from_u128(2)));
+        let (ada, eve) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let device = Uuid::from_u128(9);
         let signed = devices.sign(ada, device);
         assert_eq!(devices.recognise(ada, &signed), Some(device));

@@ -67,7 +67,7 @@ impl People {
     pub async fn check(&self, presented: &Credentials, now: Timestamp) -> Result<Checked, PeopleError> {
         let staff = self.staff_by_email(&presented.identifier).await?.map(|record| record.body);
         let known = staff.as_ref().and_then(|staff| {
-            presented.device.as_deref().and_then(|device| self.devices.recognise(staff.id, device))
+            presented.device.as_deref().and_then(|device| self.devices.recognise(staff.id.0, device))
         });
         let attempt =
             Attempt { account: presented.identifier.clone(), device: known, source: presented.source };
@@ -122,7 +122,7 @@ impl People {
         let deed = Deed { action: "visit.begin", kind: "visit", subject: &visit.to_string() };
         unit = audit::record(unit, &self.entropy, &actor, now, deed, (None::<&()>, Some(&record)))?;
         let access = self.access_token(staff.id, visit, now)?;
-        let device = self.devices.sign(staff.id, checked.device);
+        let device = self.devices.sign(staff.id.0, checked.device);
         Ok(Draft::new(unit, Begun { staff, visit, access, refresh, device }))
     }
 
@@ -143,10 +143,7 @@ impl People {
 
     pub(super) fn count(&self, attempt: &Attempt, now: Timestamp) -> Result<(), PeopleError> {
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        throttle.take(attempt, now.as_millisecond()).map_err(|wait_millis| {
-            let seconds = wait_millis.saturating_add(999) / 1000;
-            PeopleError::TooMany { wait_secs: u32::try_from(seconds).unwrap_or(u32::MAX) }
-        })
+        throttle.take(attempt, now.as_millisecond()).map_err(PeopleError::too_many)
     }
 
     pub(super) fn access_token(
@@ -166,6 +163,11 @@ impl People {
 }
 
 impl PeopleError {
+    pub(super) fn too_many(wait_millis: i64) -> Self {
+        let seconds = wait_millis.saturating_add(999) / 1000;
+        Self::TooMany { wait_secs: u32::try_from(seconds).unwrap_or(u32::MAX) }
+    }
+
     /// Whether asking again later can help.
     #[must_use]
     pub const fn is_busy(&self) -> bool {

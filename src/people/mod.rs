@@ -9,6 +9,7 @@
 //! | [`login`] | e-mail and password to a visit, uniformly refused |
 //! | [`visits`] | visits once begun: who is it, refresh, logout |
 //! | [`subscribers`] | the ISP's customers as people |
+//! | [`customers`] | the same at the portal: login, visits, tokens |
 //! | [`staff`] | accounts: create, change, deactivate |
 //! | [`first_admin`] | how the first account comes to be, once |
 //! | [`audit`] | who changed what |
@@ -26,6 +27,7 @@ use crate::store::Store;
 use crate::store::vault::Vault;
 
 pub mod audit;
+pub mod customers;
 pub mod device;
 mod fault;
 pub mod first_admin;
@@ -38,6 +40,7 @@ pub mod token;
 pub mod visits;
 
 pub use crate::store::listing::Listed;
+pub use customers::{BegunCustomerVisit, CustomerCredentials, CustomerVisitor};
 pub use fault::PeopleError;
 pub use visits::{IdentifyError, Visitor};
 
@@ -51,6 +54,11 @@ pub struct People {
     devices: device::Devices,
     passwords: password::Passwords,
     throttle: Arc<Mutex<throttle::Throttle>>,
+    /// Opens network passwords, with which subscribers may log in too.
+    vault: Vault,
+    customer_devices: device::Devices,
+    /// Apart from that of staff, so that no name of the one can spend the share of the other.
+    customer_throttle: Arc<Mutex<throttle::Throttle>>,
 }
 
 impl People {
@@ -65,6 +73,9 @@ impl People {
             devices: device::Devices::new(&vault.derive("known-device")),
             passwords,
             throttle: Arc::new(Mutex::new(throttle::Throttle::new())),
+            vault: vault.clone(),
+            customer_devices: device::Devices::new(&vault.derive("known-customer-device")),
+            customer_throttle: Arc::new(Mutex::new(throttle::Throttle::new())),
         }
     }
 }

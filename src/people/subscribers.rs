@@ -53,6 +53,17 @@ pub struct Details {
     pub standing: Standing,
 }
 
+/// A subscriber to enter.
+#[derive(Debug, Clone)]
+pub struct NewSubscriber {
+    /// The id, where it is given: that of the signup.
+    pub id: Option<SubscriberId>,
+    /// Who.
+    pub details: Details,
+    /// The portal password.
+    pub portal: PortalPassword,
+}
+
 /// A subscriber just entered, with what is shown once.
 #[derive(Debug, Clone)]
 pub struct Entered {
@@ -74,10 +85,12 @@ pub struct PasswordSet {
 }
 
 /// Whether a portal password is made at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PortalPassword {
     /// Make one, to be shown once.
     Make,
+    /// They chose one: its verifier.
+    Chosen(String),
     /// None yet; the portal cannot be entered until one is made.
     Later,
 }
@@ -167,20 +180,36 @@ impl Subscribers {
         portal: PortalPassword,
         now: Timestamp,
     ) -> Result<Draft<Entered>, SubscriberError> {
+        self.enter_in(unit, actor, NewSubscriber { id: None, details, portal }, now).await
+    }
+
+    /// As [`Subscribers::create_in`], with an id that may be given.
+    ///
+    /// # Errors
+    /// As [`Subscribers::create`].
+    pub async fn enter_in(
+        &self,
+        unit: Unit,
+        actor: &Actor,
+        wanted: NewSubscriber,
+        now: Timestamp,
+    ) -> Result<Draft<Entered>, SubscriberError> {
+        let NewSubscriber { id, details, portal } = wanted;
         self.must_be_free(&details, None).await?;
         let (unit, customer_number) = match details.customer_number {
             Some(number) => (unit, number),
             None => self.next_number(unit).await?,
         };
-        let portal_password = match portal {
-            PortalPassword::Make => Some(self.made_password()?),
-            PortalPassword::Later => None,
+        let (portal_password, verifier) = match portal {
+            PortalPassword::Make => {
+                let made = self.made_password()?;
+                let verifier = self.passwords.hash(made.clone()).await?;
+                (Some(made), Some(verifier))
+            }
+            PortalPassword::Chosen(verifier) => (None, Some(verifier)),
+            PortalPassword::Later => (None, None),
         };
-        let verifier = match &portal_password {
-            Some(password) => Some(self.passwords.hash(password.clone()).await?),
-            None => None,
-        };
-        let id = SubscriberId(self.entropy.uuid_v7(now)?);
+        let id = id.map_or_else(|| self.entropy.uuid_v7(now).map(SubscriberId), Ok)?;
         let subscriber = Subscriber {
             id,
             customer_number,

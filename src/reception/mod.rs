@@ -4,28 +4,45 @@
 //! | file | what |
 //! |---|---|
 //! | [`online`] | from a device and a subscriber to packets that pass, and back |
+//! | [`visit`] | a subscriber logs in, looks at their account, leaves |
+//! | [`signup`] | somebody becomes a subscriber: form, mail, confirmation |
 //!
 //! The one rule: facts are committed first, then the kernel is told, then the person: nobody is told that
 //! they are online before packets pass.
 
 pub mod online;
+pub mod signup;
+mod signup_confirm;
+mod signup_limits;
+pub mod visit;
 
 use std::sync::Arc;
 
 use crate::access::Access;
+use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::catalogue::Catalogue;
 use crate::enforce::Enforcer;
+use crate::notify::Post;
 use crate::people::People;
 use crate::people::subscribers::Subscribers;
 use crate::store::Store;
+use crate::store::contract::{CommitError, Unit};
 use crate::store::vault::Vault;
 
 pub use online::{Online, Unconnected};
+pub use signup::{ConfirmOutcome, Confirmed, SignupError, SignupForm, SignupPlace, SignupView};
+pub use visit::{Account, AccountService, Arrived, ReceptionError};
 
 /// The journeys; cheap to clone.
 #[derive(Clone)]
-pub struct Reception(Arc<Parts>);
+pub struct Reception(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    /// Signups are counted and written down one at a time, so that many at once pass no limit.
+    counting: tokio::sync::Mutex<()>,
+}
 
 /// What [`Reception`] is built from.
 pub struct Parts {
@@ -45,13 +62,37 @@ pub struct Parts {
     pub catalogue: Catalogue,
     /// The gateway; `None` where this box is none.
     pub enforcer: Option<Enforcer>,
+    /// Messages to people.
+    pub post: Post,
+    /// For the wait on a service that is being brought to life.
+    pub clock: Clock,
+    /// How signups are taken.
+    pub signup: SignupSettings,
+}
+
+/// How signups are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignupSettings {
+    /// Whether they are, and mail can be sent.
+    pub open: bool,
+    /// Where the portal's pages are: `https://portal.example.net`.
+    pub origin: String,
+    /// The place, for people.
+    pub site: String,
 }
 
 impl Reception {
     /// Puts the journeys together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Inner { parts, counting: tokio::sync::Mutex::new(()) }))
+    }
+}
+
+impl std::ops::Deref for Inner {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.parts
     }
 }
 
@@ -60,3 +101,24 @@ impl std::fmt::Debug for Reception {
         f.write_str("Reception")
     }
 }
+
+impl Reception {
+    /// Commits a unit; when its answer is lost, submits the same one again to find out.
+    async fn commit(&self, unit: Unit) -> Result<(), CommitError> {
+        if unit.ops.is_empty() && unit.events.is_empty() {
+            return Ok(());
+        }
+        for _ in 1..MOST_SUBMITS {
+            match self.0.store.commit(unit.clone()).await {
+                Err(CommitError::Unknown(_)) => {}
+                known => return known.map(|_| ()),
+            }
+        }
+        self.0.store.commit(unit).await.map(|_| ())
+    }
+}
+
+/// Submits of one unit whose answer is lost.
+const MOST_SUBMITS: u32 = 3;
+/// Drafts of one change while others change the same things: more is somebody's endless loop.
+const MOST_DRAFTS: u32 = 16;

@@ -216,6 +216,7 @@ collection! {
     [
         email = |signup| signup.email.as_str().to_owned().into(),
         device = |signup| signup.device.clone().into(),
+        source = |signup| signup.source.clone().into(),
         +unique link_hash = |signup| signup.link_hash.clone().into(),
         created_at = |signup| signup.created_at.as_millisecond().into(),
         expires_at = |signup| signup.expires_at.as_millisecond().into(),

@@ -1,0 +1,344 @@
+//! Somebody becomes a subscriber, second part: the code or the link, and what comes of it.
+//!
+//! Subscriber, service and provisioning task are made in one unit, and a try is counted in the unit that
+//! answers it. The one rule: a link in a mail proves an address and no device, so it logs nobody in.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+use subtle::ConstantTimeEq;
+
+use super::signup::{ConfirmOutcome, Confirmed, SignupError};
+use super::{MOST_DRAFTS, Reception};
+use crate::catalogue::provision;
+use crate::catalogue::services::NewService;
+use crate::domain::audit::Actor;
+use crate::domain::device::Device;
+use crate::domain::ids::{ServiceId, SignupId, SubscriberId};
+use crate::domain::plan::{Plan, PlanTerms};
+use crate::domain::service::{Addresses, Phase};
+use crate::domain::signup::{CodeRefusal, Signup, SignupStage, is_free, typed_code};
+use crate::domain::subscriber::{Category, Standing, Subscriber};
+use crate::people::subscribers::{Details, NewSubscriber, PortalPassword, SubscriberError};
+use crate::store::contract::{CommitError, Record, Unit};
+use crate::store::draft::Draft;
+use crate::store::listing;
+use crate::store::tables::{Services, Signups, Subscribers};
+
+/// How an address was shown to be somebody's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// By the code, on the device that asks.
+    ByCode,
+    /// By the link, wherever it was opened.
+    ByLink,
+}
+
+/// What a code means for the signup as it is now.
+enum Tried {
+    /// It fits.
+    Fits,
+    /// It does not: the signup with the try counted.
+    Wrong(Box<Signup>),
+}
+
+impl Reception {
+    /// Tries a code. The right one makes the subscriber, or logs in the one who had the address; the device
+    /// that it was typed on goes online where the plan allows that at once. A wrong one is counted before it
+    /// is answered, each by itself however many come together.
+    ///
+    /// # Errors
+    /// `NotFound`, `Code`, `UnknownPlan` where the plan is gone, `AccountClosed`; faults of ours.
+    pub async fn confirm(
+        &self,
+        id: SignupId,
+        code: &str,
+        device: Option<&Device>,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Confirmed, SignupError> {
+        for _ in 0..MOST_DRAFTS {
+            let record = self.0.store.get::<Signups>(&id).await?.ok_or(SignupError::NotFound)?;
+            record.body.may_try(now).map_err(SignupError::Code)?;
+            let (unit, answer) = match self.tried(&record.body, code) {
+                Tried::Fits => match self.confirmed(&record, Shown::ByCode, actor, now).await {
+                    Ok(draft) => (draft.unit, Ok(draft.value)),
+                    // Somebody else took the address or a number in this moment.
+                    Err(SignupError::Subscriber(SubscriberError::Taken { .. })) => continue,
+                    Err(error) => return Err(error),
+                },
+                Tried::Wrong(after) => {
+                    let unit = Unit::natural().replace::<Signups>(&id, record.version, &after)?;
+                    (unit, Err(CodeRefusal::Wrong { left: after.tries_left() }))
+                }
+            };
+            match self.commit(unit).await {
+                Err(CommitError::Conflict { .. } | CommitError::Taken { .. }) => {}
+                Err(error) => return Err(error.into()),
+                Ok(()) => {
+                    let confirmed = answer.map_err(SignupError::Code)?;
+                    return Ok(self.carried_out(confirmed, device, now).await?);
+                }
+            }
+        }
+        Err(CommitError::Conflict { collection: "signups", key: id.to_string() }.into())
+    }
+
+    /// Confirms by the link of the mail: the page that it opens has a button, whose POST this is. It makes
+    /// the subscriber as [`Reception::confirm`] does and logs nobody in.
+    ///
+    /// # Errors
+    /// `NotFound` for a link that never was, `Code(Lapsed)`, `UnknownPlan`; faults of ours.
+    pub async fn confirm_by_link(
+        &self,
+        secret: &str,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Confirmed, SignupError> {
+        for _ in 0..MOST_DRAFTS {
+            let record = self.by_link(secret).await?.ok_or(SignupError::NotFound)?;
+            if record.body.stage(now) == SignupStage::Lapsed {
+                return Err(SignupError::Code(CodeRefusal::Lapsed));
+            }
+            let draft = match self.confirmed(&record, Shown::ByLink, actor, now).await {
+                Err(SignupError::Subscriber(SubscriberError::Taken { .. })) => continue,
+                drafted => drafted?,
+            };
+            match self.commit(draft.unit).await {
+                Err(CommitError::Conflict { .. } | CommitError::Taken { .. }) => {}
+                Err(error) => return Err(error.into()),
+                Ok(()) => return Ok(self.carried_out(draft.value, None, now).await?),
+            }
+        }
+        Err(CommitError::Conflict { collection: "signups", key: "by link".to_owned() }.into())
+    }
+
+    fn tried(&self, signup: &Signup, code: &str) -> Tried {
+        let typed = typed_code(code).unwrap_or_default();
+        let hash = self.code_hash(signup.id, &typed);
+        if !typed.is_empty() && bool::from(hash.as_bytes().ct_eq(signup.code_hash.as_bytes())) {
+            Tried::Fits
+        } else {
+            Tried::Wrong(Box::new(signup.after_wrong_code()))
+        }
+    }
+
+    /// What a shown address leads to, as one unit.
+    async fn confirmed(
+        &self,
+        record: &Record<Signups>,
+        shown: Shown,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Draft<Confirmed>, SignupError> {
+        let signup = &record.body;
+        let unit = Unit::once(self.0.entropy.uuid_v7(now)?);
+        // The address may have become somebody's since the signup was begun; this signup's own subscriber,
+        // when the answer to the first confirmation was lost, is found the same way.
+        let holder =
+            listing::one_by::<Subscribers>(&self.0.store, "email", signup.email.clone().into()).await?;
+        match holder {
+            Some(holder) => self.arrives(unit, record, holder.body, shown, now).await,
+            // Their address was changed since, so this one leads nowhere any more.
+            None if signup.known.is_some() || signup.confirmed_at.is_some() => Err(SignupError::NotFound),
+            None => self.joins(unit, record, shown, actor, now).await,
+        }
+    }
+
+    /// The address is a subscriber's already: whoever typed the code is logged in, and nothing is made.
+    async fn arrives(
+        &self,
+        unit: Unit,
+        record: &Record<Signups>,
+        holder: Subscriber,
+        shown: Shown,
+        now: Timestamp,
+    ) -> Result<Draft<Confirmed>, SignupError> {
+        if holder.standing == Standing::Closed {
+            return Err(SignupError::AccountClosed);
+        }
+        let own = record.body.confirmed_at.is_some() && record.body.known.is_none();
+        let after = Signup {
+            known: if own { None } else { Some(holder.id) },
+            confirmed_at: record.body.confirmed_at.or(Some(now)),
+            ..record.body.clone()
+        };
+        let unit = unit.replace::<Signups>(&after.id, record.version, &after)?;
+        let unit = unit.event("signup.known", after.id, json!({ "customer_id": holder.id }));
+        let (unit, visit) = match shown {
+            Shown::ByCode => {
+                let draft = self.0.people.begin_customer_visit_in(unit, &holder, now).await?;
+                (draft.unit, Some(draft.value))
+            }
+            Shown::ByLink => (unit, None),
+        };
+        let confirmed = Confirmed {
+            subscriber: holder.id,
+            already_customer: !own,
+            portal_password: None,
+            service: after.service_id,
+            outcome: ConfirmOutcome::Active,
+            visit,
+        };
+        Ok(Draft::new(unit, confirmed))
+    }
+
+    /// The address is nobody's yet: subscriber, service and, where nothing stands against it, the task.
+    async fn joins(
+        &self,
+        unit: Unit,
+        record: &Record<Signups>,
+        shown: Shown,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Draft<Confirmed>, SignupError> {
+        let signup = &record.body;
+        let plan = self.plan_to_sign_up_for(&signup.plan_id.to_string()).await?;
+        // The terms that were shown when it was chosen.
+        let plan = Plan { terms: signup.terms.clone(), code: signup.plan_code.clone(), ..plan };
+        let wanted = NewSubscriber {
+            id: Some(SubscriberId(signup.id.0)),
+            details: details(signup),
+            portal: signup.portal_password.clone().map_or(PortalPassword::Make, PortalPassword::Chosen),
+        };
+        let entered = self.0.subscribers.enter_in(unit, actor, wanted, now).await?;
+        let subscriber = entered.value.subscriber;
+        let new = NewService {
+            customer: subscriber.id.to_string(),
+            plan: plan.id.to_string(),
+            username: None,
+            password: None,
+            addresses: Addresses::default(),
+        };
+        let (services, provisioning) = (&self.0.catalogue.services, &self.0.catalogue.provisioning);
+        let (mut service, _) = services.make(&subscriber, &plan, new, now).await?;
+        let task = match is_free(&signup.terms) {
+            true => Some(provisioning.new_task(&mut service, now)?),
+            false => None,
+        };
+        let mut unit = services.entered(entered.unit, actor, &service, now)?;
+        if let Some(task) = &task {
+            unit = provision::begun(unit, task)?;
+        }
+        let after = Signup { confirmed_at: Some(now), service_id: Some(service.id), ..signup.clone() };
+        let payload = json!({ "customer_id": subscriber.id, "service_id": service.id });
+        let mut unit = unit.replace::<Signups>(&after.id, record.version, &after)?.event(
+            "signup.confirmed",
+            after.id,
+            payload,
+        );
+        let mut visit = None;
+        if shown == Shown::ByCode {
+            let draft = self.0.people.begin_customer_visit_in(unit, &subscriber, now).await?;
+            (unit, visit) = (draft.unit, Some(draft.value));
+        }
+        let confirmed = Confirmed {
+            subscriber: subscriber.id,
+            already_customer: false,
+            portal_password: entered.value.portal_password,
+            service: Some(service.id),
+            outcome: waits_for(&signup.terms),
+            visit,
+        };
+        Ok(Draft::new(unit, confirmed))
+    }
+
+    /// After the commit: waits for the service, a little, and brings the device online.
+    async fn carried_out(
+        &self,
+        confirmed: Confirmed,
+        device: Option<&Device>,
+        now: Timestamp,
+    ) -> Result<Confirmed, SignupError> {
+        let outcome = match (confirmed.already_customer, confirmed.service) {
+            (true, _) => self.online_or(ConfirmOutcome::Active, confirmed.subscriber, device, now).await,
+            (false, Some(service)) if self.waits_for_nothing(service).await? => {
+                self.0.catalogue.provisioning.wake();
+                match self.active_soon(service).await? {
+                    // Later than the request: what begins at the activation is in force now.
+                    Some(at) => {
+                        let ready = ConfirmOutcome::Active;
+                        self.online_or(ready, confirmed.subscriber, device, at.max(now)).await
+                    }
+                    None => ConfirmOutcome::Provisioning,
+                }
+            }
+            (false, Some(service)) => self.stands(service).await?,
+            (false, None) => confirmed.outcome,
+        };
+        Ok(Confirmed { outcome, ..confirmed })
+    }
+
+    async fn online_or(
+        &self,
+        otherwise: ConfirmOutcome,
+        subscriber: SubscriberId,
+        device: Option<&Device>,
+        now: Timestamp,
+    ) -> ConfirmOutcome {
+        let Some(device) = device else { return otherwise };
+        match self.connect(subscriber, device, now).await {
+            Ok(session) => ConfirmOutcome::Online(session),
+            Err(why) => ConfirmOutcome::NotOnline(why),
+        }
+    }
+
+    async fn waits_for_nothing(&self, service: ServiceId) -> Result<bool, SignupError> {
+        let record = self.0.store.get::<Services>(&service).await?;
+        Ok(record.is_some_and(|record| record.body.phase != Phase::Pending))
+    }
+
+    async fn stands(&self, service: ServiceId) -> Result<ConfirmOutcome, SignupError> {
+        let record = self.0.store.get::<Services>(&service).await?;
+        Ok(record.map_or(ConfirmOutcome::Provisioning, |record| waits_for(&record.body.terms)))
+    }
+
+    /// Waits until the service is active, at most [`PATIENCE`]; gives the time then.
+    async fn active_soon(&self, service: ServiceId) -> Result<Option<Timestamp>, SignupError> {
+        let active = async {
+            loop {
+                let seen = self.0.store.last_seq();
+                let record = self.0.store.get::<Services>(&service).await?;
+                match record.map(|record| record.body.phase) {
+                    Some(Phase::Active) => return Ok(true),
+                    Some(Phase::Provisioning) => {}
+                    // It cannot be, or staff were faster.
+                    Some(Phase::Pending | Phase::Ended) | None => return Ok(false),
+                }
+                self.0.store.wait(seen).await?;
+            }
+        };
+        let active: Result<bool, SignupError> =
+            tokio::time::timeout(PATIENCE, active).await.unwrap_or(Ok(false));
+        Ok(active?.then(|| self.0.clock.now()))
+    }
+}
+
+/// What a service under these terms waits for after it was made.
+const fn waits_for(terms: &PlanTerms) -> ConfirmOutcome {
+    if terms.requires_approval {
+        ConfirmOutcome::AwaitsApproval
+    } else if is_free(terms) {
+        ConfirmOutcome::Provisioning
+    } else {
+        ConfirmOutcome::AwaitsPayment
+    }
+}
+
+fn details(signup: &Signup) -> Details {
+    Details {
+        customer_number: None,
+        first_name: signup.first_name.clone(),
+        last_name: signup.last_name.clone(),
+        email: Some(signup.email.clone()),
+        phone: signup.phone.clone(),
+        billing_address: signup.service_address.clone(),
+        service_address: signup.service_address.clone(),
+        category: Category::Residential,
+        standing: Standing::Open,
+    }
+}
+
+/// How long somebody who typed a code waits for the service: provisioning takes some ten commits.
+const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,0 +1,88 @@
+//! How many signups a device, a network, an address and the site may begin, counted from the signups that are
+//! written down: a restart forgives nothing.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use jiff::Timestamp;
+
+use super::Reception;
+use super::signup::{SignupError, SignupPlace, earlier, too_many};
+use crate::domain::signup::{Limit, PER_ADDRESS, PER_DEVICE, PER_SITE, PER_SOURCE, Signup};
+use crate::domain::text::Email;
+use crate::store::contract::{IndexValue, Page, Range, ReadError};
+use crate::store::tables::Signups;
+
+/// By what a signup is counted.
+pub(super) struct Keys {
+    pub(super) device: Option<String>,
+    pub(super) source: Option<String>,
+    /// Signups of this device and of this address, newest first.
+    recent: Vec<Signup>,
+}
+
+impl Keys {
+    /// Whether this device or this address was let online unconfirmed since then.
+    pub(super) fn had_access_since(&self, since: Timestamp) -> bool {
+        self.recent.iter().any(|signup| signup.access_until.is_some() && signup.created_at > since)
+    }
+}
+
+impl Reception {
+    /// Refuses a signup that is one too many, and says how long to wait.
+    pub(super) async fn must_be_within_limits(
+        &self,
+        email: &Email,
+        place: SignupPlace<'_>,
+        now: Timestamp,
+    ) -> Result<Keys, SignupError> {
+        let device = place.device.map(crate::domain::device::Device::key);
+        let device = device.or_else(|| place.browser.map(str::to_owned));
+        let source = place.source.map(network);
+        let equals = |index, value: &str| Range::Equals(index, value.into());
+        let mut recent = self.newest(equals("email", email.as_str()), ADDRESS_LOOK).await?;
+        within(&PER_ADDRESS, &recent, now)?;
+        if let Some(device) = &device {
+            let theirs = self.newest(equals("device", device), most(&PER_DEVICE)).await?;
+            within(&PER_DEVICE, &theirs, now)?;
+            recent.extend(theirs);
+        }
+        if let Some(source) = &source {
+            within(&PER_SOURCE, &self.newest(equals("source", source), most(&PER_SOURCE)).await?, now)?;
+        }
+        let an_hour: Vec<_> = PER_SITE.iter().map(|limit| earlier(now, limit.within)).collect();
+        let since = an_hour.into_iter().min().unwrap_or(now).as_millisecond();
+        let site = Range::Between("created_at", IndexValue::Integer(since), IndexValue::Integer(i64::MAX));
+        within(&PER_SITE, &self.newest(site, most(&PER_SITE)).await?, now)?;
+        Ok(Keys { device, source, recent })
+    }
+
+    async fn newest(&self, range: Range, limit: usize) -> Result<Vec<Signup>, ReadError> {
+        let page = Page { after: None, limit, reverse: true };
+        let records = self.0.store.scan::<Signups>(range, page).await?.records;
+        Ok(records.into_iter().map(|record| record.body).collect())
+    }
+}
+
+fn within(limits: &[Limit], newest_first: &[Signup], now: Timestamp) -> Result<(), SignupError> {
+    let times: Vec<_> = newest_first.iter().map(|signup| signup.created_at).collect();
+    let wait = limits.iter().map(|limit| limit.wait(&times, now)).max().unwrap_or_default();
+    if wait.is_zero() { Ok(()) } else { Err(too_many(wait)) }
+}
+
+fn most(limits: &[Limit]) -> usize {
+    limits.iter().map(|limit| limit.most).max().unwrap_or(1)
+}
+
+/// One customer of an IPv6 network has at least a /64, so that is one source.
+fn network(source: IpAddr) -> String {
+    match source.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).to_string()
+        }
+    }
+}
+
+/// Signups of one address that are looked at: three an hour, for a day.
+const ADDRESS_LOOK: usize = 72;
