@@ -10,8 +10,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{FromRequest, Request};
+use axum::extract::FromRequestParts;
 use axum::http::header::{COOKIE, HeaderValue};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Response, StatusCode};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -39,14 +40,12 @@ pub(super) struct Asked {
     is_private: bool,
     /// The browser's own cookie, and whether it has to be given one.
     browser: Option<(String, bool)>,
-    body: Body,
 }
 
-impl FromRequest<Portal> for Asked {
+impl FromRequestParts<Portal> for Asked {
     type Rejection = Infallible;
 
-    async fn from_request(request: Request, portal: &Portal) -> Result<Self, Infallible> {
-        let (head, body) = request.into_parts();
+    async fn from_request_parts(head: &mut Parts, portal: &Portal) -> Result<Self, Infallible> {
         let peer = head.extensions.get::<Peer>().copied();
         let source = peer.and_then(|peer| peer.address());
         let request_id = head.extensions.get::<RequestId>().map(|id| id.0.to_string());
@@ -67,10 +66,9 @@ impl FromRequest<Portal> for Asked {
             device: source.and_then(|source| portal.reception.device(source)),
             actor,
             query: head.uri.query().map(str::to_owned),
-            headers: head.headers,
+            headers: head.headers.clone(),
             is_private: peer.is_some_and(|peer| peer.is_private()),
             browser,
-            body,
         })
     }
 }
@@ -107,15 +105,21 @@ impl Asked {
     ///
     /// # Errors
     /// The page that says why it is not taken.
-    pub(super) async fn filled(&mut self, portal: &Portal, name: &str) -> Result<Filled, Response<Body>> {
+    pub(super) async fn filled(
+        &self,
+        portal: &Portal,
+        body: Body,
+        name: &str,
+    ) -> Result<Filled, Response<Body>> {
         if is_cross_site(&self.headers, &portal.name) {
             return Err(self.not_ours(portal));
         }
-        let body = std::mem::take(&mut self.body);
         let read = body::read_within(&self.headers, body, MOST_BODY, BODY_DEADLINE).await;
         let filled = read.map(|octets| Filled::read(&octets)).map_err(|_| {
-            let (title, sentence) =
-                ("The form did not arrive", "It was too large, or the connection broke off. Please try again.");
+            let (title, sentence) = (
+                "The form did not arrive",
+                "It was too large, or the connection broke off. Please try again.",
+            );
             page::bare(portal.shell(), StatusCode::BAD_REQUEST, title, sentence)
         })?;
         if portal.tokens.fits(filled.text("form_token"), &self.clients(), name, self.now) {
@@ -150,7 +154,9 @@ impl Asked {
 
     /// What this browser presents as a device that logged in to the account before.
     pub(super) fn known_device(&self, account: &str) -> Option<String> {
-        cookie(&self.headers, &cookie_name(account)).filter(|value| value.len() <= MOST_TOKEN).map(str::to_owned)
+        cookie(&self.headers, &cookie_name(account))
+            .filter(|value| value.len() <= MOST_TOKEN)
+            .map(str::to_owned)
     }
 
     /// The cookies of somebody who has logged in.
@@ -178,8 +184,7 @@ impl Asked {
 
     fn set_cookie(&self, name: &str, value: &str, lasts_secs: i64) -> Option<HeaderValue> {
         let secure = if self.is_private { "; Secure" } else { "" };
-        let text =
-            format!("{name}={value}; Max-Age={lasts_secs}; Path=/; HttpOnly; SameSite=Lax{secure}");
+        let text = format!("{name}={value}; Max-Age={lasts_secs}; Path=/; HttpOnly; SameSite=Lax{secure}");
         HeaderValue::from_str(&text).ok()
     }
 }

@@ -142,9 +142,14 @@ mod tests {
         ] {
             assert!(wants(accept), "{accept}");
         }
-        for accept in
-            ["", "*/*", "text/html", "application/json", "application/captive+json;q=0", "application/captive+json; Q=0.000"]
-        {
+        for accept in [
+            "",
+            "*/*",
+            "text/html",
+            "application/json",
+            "application/captive+json;q=0",
+            "application/captive+json; Q=0.000",
+        ] {
             assert!(!wants(accept), "{accept}");
         }
         assert!(!wants_it(&HeaderMap::new()));

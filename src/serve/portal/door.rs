@@ -58,7 +58,8 @@ pub fn open(parts: Parts, stop: &CancellationToken) -> Result<Vec<JoinHandle<boo
     }));
     let mut tasks = Vec::new();
     for listener in http {
-        let captive = Captive::new(&name, &origin, if is_safe { PAGES } else { &[] }).ok_or(OpenError::Name)?;
+        let captive =
+            Captive::new(&name, &origin, if is_safe { PAGES } else { &[] }).ok_or(OpenError::Name)?;
         let settings = Settings { front: Some(captive.front()), keep_alive: false, ..settings(&portal) };
         let pages = pages().fallback(no_page).with_state(portal.clone());
         tasks.push(tokio::spawn(serve(Listener::Tcp(listener), pages, settings, stop.clone())));

@@ -55,7 +55,12 @@ impl Form {
 }
 
 impl Input {
-    pub(super) fn new(name: &'static str, label: &'static str, kind: &'static str, auto: &'static str) -> Self {
+    pub(super) fn new(
+        name: &'static str,
+        label: &'static str,
+        kind: &'static str,
+        auto: &'static str,
+    ) -> Self {
         Self { name, label, kind, autocomplete: auto, required: true, longest: 200, ..Self::default() }
     }
 
@@ -226,7 +231,12 @@ mod tests {
         for value in ["https://portal.example.net", "http://portal.example.net:8080", "null"] {
             assert!(!with("origin", value), "{value}");
         }
-        for value in ["https://evil.example", "https://portal.example.net.evil.example", "", "ftp://portal.example.net"] {
+        for value in [
+            "https://evil.example",
+            "https://portal.example.net.evil.example",
+            "",
+            "ftp://portal.example.net",
+        ] {
             assert!(with("origin", value), "{value}");
         }
         assert!(with("sec-fetch-site", "cross-site") && with("sec-fetch-site", "same-site"));

@@ -108,7 +108,7 @@ impl Deref for Portal {
 }
 
 /// The pages that a browser may come to by itself; what is sent on to the safe origin.
-const PAGES: &[&str] =
-    &["/", "/plans", "/signup", "/confirm", "/login", "/success", "/status", "/customer"];
+const PAGES: &[&str] = &["/", "/plans", "/signup", "/confirm", "/login", "/success", "/status", "/customer"];
 /// Of answers that are no page of ours: nothing is loaded, run or submitted from them.
-const POLICY_OF_BARE_PAGES: &str = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+const POLICY_OF_BARE_PAGES: &str =
+    "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";

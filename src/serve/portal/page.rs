@@ -205,8 +205,7 @@ pub(super) fn told(
 /// A page about a request that no handler took.
 pub(super) fn bare(shell: Shell, status: StatusCode, title: &str, sentence: &str) -> Response<Body> {
     let links = &[("/", "To the first page")];
-    let page =
-        MessagePage { shell, look: "alert", title, sentence, remedy: "", password: None, links };
+    let page = MessagePage { shell, look: "alert", title, sentence, remedy: "", password: None, links };
     render(status, &page)
 }
 

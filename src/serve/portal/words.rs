@@ -57,7 +57,13 @@ pub(super) fn speed(rate: BitsPerSecond) -> String {
     let Some((scale, unit)) = units.into_iter().find(|(scale, _)| bits >= *scale) else {
         return format!("{bits} bit/s");
     };
-    let places = if scale == 1_000_000_000 { 9 } else if scale == 1_000_000 { 6 } else { 3 };
+    let places = if scale == 1_000_000_000 {
+        9
+    } else if scale == 1_000_000 {
+        6
+    } else {
+        3
+    };
     let fraction = format!("{:0places$}", bits % scale);
     let fraction = fraction.trim_end_matches('0');
     let point = if fraction.is_empty() { "" } else { "." };
@@ -92,7 +98,11 @@ pub(super) fn wait(seconds: u32) -> String {
         return counted(seconds.max(1).into(), "second");
     }
     let minutes = seconds.div_ceil(60);
-    if minutes < 60 { counted(minutes.into(), "minute") } else { counted(minutes.div_ceil(60).into(), "hour") }
+    if minutes < 60 {
+        counted(minutes.into(), "minute")
+    } else {
+        counted(minutes.div_ceil(60).into(), "hour")
+    }
 }
 
 fn counted(count: i64, unit: &str) -> String {
@@ -126,7 +136,8 @@ pub(super) fn price(terms: &PlanTerms) -> (String, String) {
     if terms.monthly_price.minor == 0 {
         return ("Free".to_owned(), String::new());
     }
-    let period = terms.validity.map_or_else(|| "a month".to_owned(), |_| format!("for {}", validity(terms.validity)));
+    let period =
+        terms.validity.map_or_else(|| "a month".to_owned(), |_| format!("for {}", validity(terms.validity)));
     (money(&terms.monthly_price), period)
 }
 
@@ -148,17 +159,17 @@ pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
             "The login or the password is not right.",
             "Check both and try again.",
         ),
-        Refusal::SubscriberEnded => {
-            Told::alert("This account is closed", "It cannot be used any more.", ASK)
-        }
+        Refusal::SubscriberEnded => Told::alert("This account is closed", "It cannot be used any more.", ASK),
         Refusal::ServicePending => Told::note(
             "Not active yet",
             "Your service is waiting for payment or approval.",
             "Once the people who run this network have done it, come back here and refresh.",
         ),
-        Refusal::ServiceEnded => {
-            Told::alert("This service has ended", "Its contract is over.", "Choose a plan to begin a new one.")
-        }
+        Refusal::ServiceEnded => Told::alert(
+            "This service has ended",
+            "Its contract is over.",
+            "Choose a plan to begin a new one.",
+        ),
         Refusal::Locked { reason } => locked(*reason),
         Refusal::NothingPaid => Told::note(
             "Payment pending",
@@ -183,7 +194,9 @@ pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
         Refusal::NotPermittedHere => {
             Told::alert("Not included", "Your service does not include this kind of access.", ASK)
         }
-        Refusal::Busy => Told::note("Very busy", "There is a lot going on right now.", "Try again in a moment."),
+        Refusal::Busy => {
+            Told::note("Very busy", "There is a lot going on right now.", "Try again in a moment.")
+        }
     }
 }
 
