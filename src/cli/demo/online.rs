@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use hyper::Method;
 use serde_json::{Value, json};
 
 use super::form::{Form, absolute};
@@ -15,7 +14,7 @@ use super::radclient::{self, Port, Server};
 use super::script::{Done, Script};
 use super::world::{WEB4, WEB6};
 use crate::cli::error::CliError;
-use crate::cli::talk::{Load, Talk, encoded};
+use crate::cli::talk::{Talk, encoded};
 use crate::cli::{human, read};
 
 /// Who has come online.
@@ -59,7 +58,7 @@ pub(super) async fn run(
 async fn arrive(lab: &Lab, phone: &Phone, script: &mut Script) -> Result<(), CliError> {
     script.step("The phone gets a lease, with the portal's address", lease(lab, phone)).await?;
     script.step("And an IPv6 address, by router advertisements", slaac(phone)).await?;
-    script.step("The daemon knows where it stands", ground(lab)).await?;
+    script.step("The gateway's doctor", well(lab)).await?;
     script.step("The phone's probe leads to the portal", captured(phone)).await?;
     script.step("TLS to the Internet is refused at once", refused(phone)).await?;
     script.step("Programs are told so (RFC 8908)", capport(phone, true)).await
@@ -83,15 +82,20 @@ async fn slaac(phone: &Phone) -> Done<()> {
     soon("the phone did not get an IPv6 address", until).await
 }
 
-/// What the daemon would complain of: interfaces, forwarding, rules of others.
-async fn ground(lab: &Lab) -> Done<()> {
-    let health = lab.console().good(Method::GET, "/api/v1/system/health", Load::Nothing).await?;
-    let warnings = health.get("warnings").and_then(Value::as_array).cloned().unwrap_or_default();
-    let gateways = |one: &&Value| read::text(one, "/code").starts_with("gateway-");
-    if let Some(warning) = warnings.iter().find(gateways) {
-        return Err(CliError::NotSo(format!("it warns: {}", read::text(warning, "/text"))));
-    }
-    Ok(((), "its rules are in force, and nothing of the gateway to complain about".to_owned()))
+/// `doctor`, where the daemon runs: interfaces, forwarding, rules of others, names, certificate, mail.
+async fn well(lab: &Lab) -> Done<()> {
+    let mut doctor = lab.world().gateway.command(lab.program());
+    doctor.arg("--config").arg(lab.config()).arg("doctor");
+    let ran = tokio::task::spawn_blocking(move || doctor.output()).await;
+    let output = match ran {
+        Ok(output) => output.map_err(|error| CliError::failed("run doctor", &error))?,
+        Err(error) => return Err(CliError::failed("run doctor", &error)),
+    };
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    must(output.status.success(), || {
+        told.lines().filter(|line| !line.starts_with("ok")).collect::<Vec<_>>().join("\n")
+    })?;
+    Ok(((), told.lines().last().unwrap_or_default().to_owned()))
 }
 
 async fn captured(phone: &Phone) -> Done<()> {

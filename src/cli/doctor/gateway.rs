@@ -90,14 +90,19 @@ fn dotted(version: &[u32; 3]) -> String {
 /// The right to change the kernel's rules: of the daemon, or of whoever asks while there is none.
 fn right(config: &Config, daemon_is_up: bool) -> Check {
     const NAME: &str = "right";
-    let remedy = "the packaged service grants it; by hand: run it as root, or AmbientCapabilities=CAP_NET_ADMIN";
+    let remedy =
+        "the packaged service grants it; by hand: run it as root, or AmbientCapabilities=CAP_NET_ADMIN";
     let holder = UnixStream::connect(&config.control.socket).and_then(|stream| {
         getsockopt(&stream, PeerCredentials).map(|peer| peer.pid().to_string()).map_err(Into::into)
     });
     let (who, process) = match holder {
         Ok(pid) => (format!("the daemon (process {pid})"), pid),
         Err(_) if daemon_is_up => {
-            return Check::warn(NAME, "it is unknown whether the daemon may change the kernel's rules", remedy);
+            return Check::warn(
+                NAME,
+                "it is unknown whether the daemon may change the kernel's rules",
+                remedy,
+            );
         }
         Err(_) => ("whoever runs doctor".to_owned(), "self".to_owned()),
     };
@@ -210,7 +215,8 @@ fn resolver(port: u16, addresses: &[IpAddr]) -> Check {
 }
 
 fn answers_dns(place: SocketAddr) -> bool {
-    let any: IpAddr = if place.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any: IpAddr =
+        if place.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let exchange = || {
         let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
         socket.set_read_timeout(Some(SHORT_PATIENCE))?;
@@ -231,7 +237,8 @@ fn is_answer(octets: &[u8]) -> bool {
 /// Where the portal's name leads, as this box's resolver says.
 fn named(name: &str, found: &Result<Vec<IpAddr>, String>, own: &[IpAddr]) -> Check {
     const NAME: &str = "portal";
-    let remedy = "enter it in the resolver that subscribers get, with this box's addresses on the access network";
+    let remedy =
+        "enter it in the resolver that subscribers get, with this box's addresses on the access network";
     let found = match found {
         Ok(found) => found,
         Err(why) => {
@@ -255,7 +262,9 @@ fn certificate(config: &Config, name: &str, now: Timestamp) -> Check {
         let found = read.ok().and_then(|(chain, key)| Certificate::read(&chain, &Secret::new(key)).ok());
         let found = found.map_or_else(
             || "none is configured; the daemon makes its own".to_owned(),
-            |own| format!("made by this box, SHA-256 {}, {}", own.facts().fingerprint, left(own.facts(), now)),
+            |own| {
+                format!("made by this box, SHA-256 {}, {}", own.facts().fingerprint, left(own.facts(), now))
+            },
         );
         return Check::warn(NAME, found, remedy);
     };
