@@ -6,6 +6,7 @@
 
 mod boot;
 mod console;
+mod desk;
 mod disk;
 mod jobs;
 mod life;
