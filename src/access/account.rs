@@ -82,6 +82,8 @@ enum Undo {
 struct Planned {
     unit: Unit,
     undo: Undo,
+    /// A session that it ends, whose other keys must be remembered, too.
+    ended: Option<(Session, Counters)>,
 }
 
 impl Access {
@@ -96,12 +98,15 @@ impl Access {
         now: Timestamp,
         then: impl FnOnce() -> Then,
     ) -> Result<Recorded, CommitError> {
-        let key = session_key(report.nas_id, report.nas_address, &report.acct_session_id);
+        let key = self.key_of(report);
         let planned = {
             let mut shard = self.sessions.shard(&key);
             let Some(known) = self.known(&shard, &key, report) else { return Ok(Recorded::AskStore) };
             self.plan(&mut shard, &key, known, report, now)?
         };
+        if let Some((session, counters)) = &planned.ended {
+            self.sessions.remember_aliases(session, *counters);
+        }
         let (me, then) = (Arc::clone(self), then());
         let undo = planned.undo;
         self.store.submit_then(
@@ -114,6 +119,50 @@ impl Access {
             }),
         );
         Ok(Recorded::Queued)
+    }
+
+    /// The key of the session that a report speaks of: the NAS's own, or that of the same presence that
+    /// this box knows already.
+    fn key_of(&self, report: &Report) -> String {
+        let key = session_key(report.nas_id, report.nas_address, &report.acct_session_id);
+        {
+            let locals = self.sessions.locals();
+            if let Some(same) = locals.alias(&key) {
+                return same.into();
+            }
+            if locals.is_empty() {
+                return key;
+            }
+        }
+        self.join(report, &key).unwrap_or(key)
+    }
+
+    /// A session of a device that is online at this box under the same service is the same presence: from
+    /// now on the reports under this key are of that session.
+    fn join(&self, report: &Report, key: &str) -> Option<String> {
+        match report.kind {
+            ReportKind::Start | ReportKind::Interim => {}
+            ReportKind::Stop => return None,
+        }
+        let mac = report.station.as_deref()?.parse().ok()?;
+        let granted = report.class.as_deref().and_then(|class| self.class_key.read(class));
+        let login = granted
+            .and_then(|(service, _)| self.snapshot.service(service))
+            .or_else(|| self.snapshot.login(&report.username))?;
+        if self.sessions.shard(key).open.contains_key(key) {
+            return None;
+        }
+        let held = self.sessions.locals().of_service(login.service.id, mac).cloned()?;
+        let mut shard = self.sessions.shard(&held.key);
+        let entry = shard.open.get_mut(&held.key)?;
+        if entry.session.also.len() >= MOST_REPORTERS {
+            return None;
+        }
+        entry.session.also.push(key.to_owned());
+        // Each report writes the record until a restart reads it back.
+        entry.revived = true;
+        self.sessions.locals().add_alias(key.to_owned(), &held.key);
+        Some(held.key.into())
     }
 
     /// Asks the store whether it knows a session of this id, so that the next
@@ -212,7 +261,7 @@ impl Access {
         } else {
             self.sessions.insert_open(shard, key, Entry { session, counters, revived: false });
         }
-        Ok(Planned { unit, undo })
+        Ok(Planned { unit, undo, ended: None })
     }
 
     fn plan_touch(
@@ -234,7 +283,7 @@ impl Access {
         let (unit, _, _) = self.merge(unit, id, login.as_deref(), before, entry.counters, now)?;
         // Memory may run ahead of a failed commit here: counters are absolute, and the NAS's
         // retransmission writes the same values again.
-        Ok(Planned { unit, undo: Undo::Nothing })
+        Ok(Planned { unit, undo: Undo::Nothing, ended: None })
     }
 
     fn plan_close(
@@ -264,7 +313,7 @@ impl Access {
             .event("session.ended", session.id, event_of(&session, after));
         let (unit, _, _) = self.merge(unit, session.id, login.as_deref(), before, after, now)?;
         self.sessions.remember_ended(shard, key, &session, after);
-        Ok(Planned { unit, undo })
+        Ok(Planned { unit, undo, ended: Some((session, after)) })
     }
 
     fn plan_touch_ended(
@@ -281,12 +330,12 @@ impl Access {
         let (id, service) = (ended.id, ended.service_id);
         let login = service.and_then(|id| self.snapshot.service(id));
         let (unit, _, _) = self.merge(Unit::natural(), id, login.as_deref(), before, after, now)?;
-        Ok(Planned { unit, undo: Undo::Nothing })
+        Ok(Planned { unit, undo: Undo::Nothing, ended: None })
     }
 
     /// Adds the counters to a unit, with their roll-up into the day's usage where the service is
     /// known, and counts the increase in memory.
-    fn merge(
+    pub(super) fn merge(
         &self,
         unit: Unit,
         id: SessionId,
@@ -396,7 +445,7 @@ impl Shard {
 }
 
 impl Ended {
-    fn counters(&self) -> Counters {
+    pub(super) fn counters(&self) -> Counters {
         let (down_octets, up_octets, seconds) = self.octets;
         Counters { down_octets, up_octets, seconds, ..Counters::default() }
     }
@@ -439,9 +488,14 @@ fn began_at(report: &Report) -> Timestamp {
     report.happened_at.checked_sub(SignedDuration::from_secs(passed)).unwrap_or(report.happened_at)
 }
 
+/// Ends a session, never before it began.
+pub(super) fn close_at(session: &mut Session, at: Timestamp, why: CloseReason) {
+    session.closed_at = Some(at.max(session.opened_at));
+    session.closed_why = Some(why);
+}
+
 fn close(session: &mut Session, report: &Report) {
-    session.closed_at = Some(report.happened_at.max(session.opened_at));
-    session.closed_why = Some(CloseReason::Stop { cause: report.terminate_cause });
+    close_at(session, report.happened_at, CloseReason::Stop { cause: report.terminate_cause });
     // A Stop may be the first to carry addresses that the NAS learned late.
     session.ipv4 = report.ipv4.or(session.ipv4);
     if session.ipv6_prefix.is_none() {
@@ -472,5 +526,7 @@ fn vanished(key: &str) -> CommitError {
 /// Sessions with one NAS's one id that are looked at: ids are reused after restarts, so the
 /// newest of the last few matters.
 const LATEST: usize = 100;
+/// Keys that one presence may have: a device that roams from NAS to NAS has a few.
+const MOST_REPORTERS: usize = 16;
 /// Doubts remembered per shard; each is one failed commit.
 const UNSURE: usize = 1_024;

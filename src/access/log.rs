@@ -14,8 +14,7 @@ use jiff::Timestamp;
 use super::shards::Shards;
 use crate::base::entropy::{Entropy, EntropyError};
 use crate::domain::auth_event::AuthEvent;
-use crate::domain::ids::{AuthEventId, ServiceId};
-use crate::domain::nas::Nas;
+use crate::domain::ids::{AuthEventId, NasId, ServiceId};
 use crate::domain::refusal::Refusal;
 use crate::store::contract::{CommitError, Unit};
 use crate::store::tables::AuthEvents;
@@ -35,8 +34,8 @@ pub struct Noted<'a> {
     pub username: &'a str,
     /// Which service it meant.
     pub service_id: Option<ServiceId>,
-    /// Which NAS asked.
-    pub nas: &'a Nas,
+    /// Which NAS asked, and how it is called.
+    pub nas: (NasId, &'a str),
     /// Which device.
     pub station: Option<&'a str>,
     /// The method's name.
@@ -74,8 +73,8 @@ impl AuthLog {
                 count: 1,
                 username: noted.username.to_owned(),
                 service_id: noted.service_id,
-                nas_id: noted.nas.id,
-                nas_name: noted.nas.name.to_string(),
+                nas_id: noted.nas.0,
+                nas_name: noted.nas.1.to_owned(),
                 calling_station: noted.station.map(ToOwned::to_owned),
                 method: noted.method.to_owned(),
                 refusal: noted.refusal,
@@ -114,7 +113,7 @@ impl AuthLog {
     fn hash(&self, noted: &Noted<'_>) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         noted.username.hash(&mut hasher);
-        noted.nas.id.hash(&mut hasher);
+        noted.nas.0.hash(&mut hasher);
         noted.station.hash(&mut hasher);
         noted.method.hash(&mut hasher);
         noted.refusal.hash(&mut hasher);
@@ -142,34 +141,16 @@ const EVENTS_PER_UNIT: usize = 500;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::nas::{MessageAuthenticatorPolicy, NasKind};
-    use crate::domain::text::Code;
 
-    fn nas() -> Nas {
-        let at = Timestamp::from_second(0).unwrap();
-        Nas {
-            id: crate::domain::ids::NasId(uuid::Uuid::from_u128(1)),
-            name: Code::parse("tower").unwrap(),
-            address: "10.0.0.1/32".parse().unwrap(),
-            kind: NasKind::Generic,
-            sealed_secret: String::new(),
-            sealed_previous: None,
-            previous_until: None,
-            message_authenticator: MessageAuthenticatorPolicy::Require,
-            is_active: true,
-            note: None,
-            created_at: at,
-            updated_at: at,
-        }
-    }
+    const TOWER: (NasId, &str) = (NasId(uuid::Uuid::from_u128(1)), "tower");
 
     #[test]
     fn equal_answers_become_one_event_with_a_count_and_others_their_own() {
-        let (log, nas) = (AuthLog::default(), nas());
+        let log = AuthLog::default();
         let wrong = Noted {
             username: "ada",
             service_id: None,
-            nas: &nas,
+            nas: TOWER,
             station: None,
             method: "pap",
             refusal: Some(Refusal::WrongPassword),
@@ -185,13 +166,13 @@ mod tests {
 
     #[test]
     fn the_log_is_bounded_between_flushes() {
-        let (log, nas) = (AuthLog::default(), nas());
+        let log = AuthLog::default();
         for number in 0..20_000 {
             let username = format!("user{number}");
             let noted = Noted {
                 username: &username,
                 service_id: None,
-                nas: &nas,
+                nas: TOWER,
                 station: None,
                 method: "pap",
                 refusal: Some(Refusal::UnknownUser),

@@ -22,6 +22,8 @@ pub struct OpenSession {
     pub opened_at: Timestamp,
     /// Version of the terms under which we granted it, if we did.
     pub granted_terms: Option<u32>,
+    /// Whether this box's own kernel enforces it.
+    pub is_local: bool,
 }
 
 impl OpenSession {
@@ -32,6 +34,7 @@ impl OpenSession {
             station: session.calling_station.as_deref().map(Into::into),
             opened_at: session.opened_at,
             granted_terms: session.granted_terms,
+            is_local: session.local.is_some(),
         }
     }
 }
@@ -45,8 +48,9 @@ pub(super) struct Meter {
 
 impl Meter {
     pub(super) fn open(&mut self, session: OpenSession) {
-        if !self.open.iter().any(|one| one.id == session.id) {
-            self.open.push(session);
+        match self.open.iter_mut().find(|one| one.id == session.id) {
+            Some(known) => *known = session,
+            None => self.open.push(session),
         }
     }
 

@@ -8,6 +8,9 @@
 mod account;
 mod authenticate;
 mod class;
+mod count;
+mod local;
+mod locals;
 mod log;
 mod meter;
 mod restart;
@@ -19,11 +22,13 @@ mod why;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use jiff::tz::TimeZone;
 
 pub use account::{Recorded, Report, Then};
 pub use authenticate::{Answer, Attempt, Evidence};
 pub use class::{CLASS_LENGTH, ClassKey};
+pub use local::{Due, Holder, LocalError, LocalSession, READING_PERIOD, SessionDefaults};
 pub use log::{AuthLog, EVENTS_PER_FLUSH, FlushError, Noted};
 pub use meter::OpenSession;
 pub use restart::Restart;
@@ -52,6 +57,9 @@ pub struct Access {
     log: AuthLog,
     zone: TimeZone,
     entropy: Entropy,
+    defaults: ArcSwap<SessionDefaults>,
+    /// Before it nobody could be heard or counted.
+    listening_since: Timestamp,
 }
 
 /// What [`Access::new`] is built from.
@@ -67,6 +75,8 @@ pub struct Parts {
     pub zone: TimeZone,
     /// For new ids.
     pub entropy: Entropy,
+    /// Now: before it nobody could be heard or counted.
+    pub now: Timestamp,
 }
 
 impl Access {
@@ -75,9 +85,19 @@ impl Access {
     /// # Errors
     /// When the store cannot be read.
     pub async fn open(parts: Parts) -> Result<Arc<Self>, ReadError> {
-        let Parts { store, snapshot, class_key, zone, entropy } = parts;
-        let sessions = SessionTable::load(&store).await?;
-        Ok(Arc::new(Self { store, snapshot, sessions, class_key, log: AuthLog::default(), zone, entropy }))
+        let Parts { store, snapshot, class_key, zone, entropy, now } = parts;
+        let sessions = SessionTable::load(&store, now).await?;
+        Ok(Arc::new(Self {
+            store,
+            snapshot,
+            sessions,
+            class_key,
+            log: AuthLog::default(),
+            zone,
+            entropy,
+            defaults: ArcSwap::default(),
+            listening_since: now,
+        }))
     }
 
     /// The log of answers, for the job that writes it down.
@@ -128,7 +148,9 @@ impl Access {
     /// under other terms, or that we did not grant, still runs under an old answer.
     #[must_use]
     pub fn proof(&self, service: ServiceId, terms_version: u32) -> Proof {
-        let open = self.sessions.of_service(service);
+        // What this box's own kernel enforces follows the facts by itself.
+        let mut open = self.sessions.of_service(service);
+        open.retain(|one| !one.is_local);
         if open.is_empty() {
             return Proof::NothingToEnforce;
         }

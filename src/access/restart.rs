@@ -62,7 +62,11 @@ impl Access {
     ) -> Result<usize, CommitError> {
         let patience =
             SignedDuration::try_from(interval.saturating_mul(5) / 2).unwrap_or(SignedDuration::MAX);
-        let silent = |entry: &Entry| now.duration_since(heard_at(entry).max(listening_since)) > patience;
+        // Of a local session we are the reporter ourselves, and it has an end of its own.
+        let silent = |entry: &Entry| {
+            entry.session.local.is_none()
+                && now.duration_since(heard_at(entry).max(listening_since)) > patience
+        };
         self.end_where(silent, |entry| (heard_at(entry), CloseReason::Silence)).await
     }
 
@@ -94,6 +98,7 @@ impl Access {
             session.closed_why = Some(why);
             self.sessions.remember_ended(&mut shard, key, &session, entry.counters);
             drop(shard);
+            self.sessions.remember_aliases(&session, entry.counters);
             unit = unit
                 .expect::<Sessions>(&session.id, Expected::Present)
                 .put::<Sessions>(&session.id, &session)?

@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
+use super::locals::Locals;
 use super::meter::{Meter, OpenSession, same_device};
 use super::shards::Shards;
 use crate::domain::entitlement::Usage;
@@ -19,13 +20,14 @@ use crate::domain::ids::{ServiceId, SessionId};
 use crate::domain::session::{CloseReason, Counters, Session};
 use crate::store::Store;
 use crate::store::contract::{ReadError, Record};
-use crate::store::tables::{Sessions, UsageDays, session_key};
+use crate::store::tables::{GatewayMeters, Sessions, UsageDays, session_key};
 
 /// Sessions and meters of all services.
 pub(super) struct SessionTable {
     hasher: RandomState,
     shards: Shards<Shard>,
     meters: Shards<HashMap<ServiceId, Meter>>,
+    pub(super) locals: Mutex<Locals>,
     open: AtomicUsize,
     /// Whether every ended session in the store is remembered here.
     remembers_all: AtomicBool,
@@ -69,13 +71,14 @@ impl SessionTable {
             hasher: RandomState::new(),
             shards: Shards::new(),
             meters: Shards::new(),
+            locals: Mutex::default(),
             open: AtomicUsize::new(0),
             remembers_all: AtomicBool::new(true),
         }
     }
 
     /// Reads the table back from the store.
-    pub(super) async fn load(store: &Store) -> Result<Arc<Self>, ReadError> {
+    pub(super) async fn load(store: &Store, now: Timestamp) -> Result<Arc<Self>, ReadError> {
         let table = Arc::new(Self::empty());
         let into = Arc::clone(&table);
         store.load_all::<Sessions>(move |one: Record<Sessions>| into.take_in(one)).await?;
@@ -86,6 +89,10 @@ impl SessionTable {
                 let used = Usage { down_octets: at(0), up_octets: at(1), seconds: at(2) };
                 into.meter(one.body.service_id, |meter| meter.add(one.body.period, used));
             })
+            .await?;
+        let into = Arc::clone(&table);
+        store
+            .load_all::<GatewayMeters>(move |one: Record<GatewayMeters>| into.take_in_meter(&one, now))
             .await?;
         Ok(table)
     }
@@ -124,6 +131,9 @@ impl SessionTable {
         if let Some(service) = entry.session.service_id {
             self.meter(service, |meter| meter.open(OpenSession::of(&entry.session)));
         }
+        if entry.session.local.is_some() || !entry.session.also.is_empty() {
+            self.locals().insert(key, &entry.session);
+        }
         shard.ended.remove(&self.hash(key));
         shard.absent = None;
         if shard.open.insert(key.into(), entry).is_none() {
@@ -137,12 +147,26 @@ impl SessionTable {
         if let Some(service) = entry.session.service_id {
             self.meter(service, |meter| meter.close(entry.session.id));
         }
+        if entry.session.local.is_some() || !entry.session.also.is_empty() {
+            self.locals().remove(&entry.session);
+        }
         Some(entry)
     }
 
     pub(super) fn remember_ended(&self, shard: &mut Shard, key: &str, session: &Session, counters: Counters) {
+        self.remember_ended_as(shard, self.hash(key), session, counters);
+    }
+
+    /// Other reporters' late words of an ended session are of the same one.
+    pub(super) fn remember_aliases(&self, session: &Session, counters: Counters) {
+        for alias in &session.also {
+            let mut shard = self.shard(alias);
+            self.remember_ended_as(&mut shard, self.hash(alias), session, counters);
+        }
+    }
+
+    fn remember_ended_as(&self, shard: &mut Shard, hash: u64, session: &Session, counters: Counters) {
         let Some(closed_at) = session.closed_at else { return };
-        let hash = self.hash(key);
         if shard.ended.len() >= ENDED_PER_SHARD && !shard.ended.contains_key(&hash) {
             // Too many to remember: from now on the store is asked about unknown ids.
             self.remembers_all.store(false, Ordering::Relaxed);
@@ -166,6 +190,11 @@ impl SessionTable {
                 }
             })
             .or_insert(ended);
+    }
+
+    /// The local sessions; never locked before a shard.
+    pub(super) fn locals(&self) -> MutexGuard<'_, Locals> {
+        self.locals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn meter<R>(&self, service: ServiceId, with: impl FnOnce(&mut Meter) -> R) -> R {
@@ -198,6 +227,27 @@ impl SessionTable {
 
     pub(super) fn usage(&self, service: ServiceId, period: Option<Timestamp>) -> Usage {
         self.look(service, |meter| meter.usage(period))
+    }
+
+    /// Takes one of a service's places for a session that is about to be opened; false when all are taken.
+    pub(super) fn take_place(&self, service: ServiceId, session: &Session, limit: u32) -> bool {
+        self.meter(service, |meter| {
+            let taken = meter.places_taken(session.calling_station.as_deref());
+            let is_free = u32::try_from(taken).unwrap_or(u32::MAX) < limit;
+            if is_free {
+                meter.open(OpenSession::of(session));
+            }
+            is_free
+        })
+    }
+
+    /// The open session of a service with this device: its key and its id.
+    pub(super) fn same_device(&self, service: ServiceId, station: &str) -> Option<(Box<str>, SessionId)> {
+        let open = self.of_service(service);
+        let held = |one: &&OpenSession| one.station.as_deref().is_some_and(|held| same_device(held, station));
+        let id = open.iter().find(held)?.id;
+        let key = self.keys_where(|entry| entry.session.id == id).into_iter().next()?;
+        Some((key, id))
     }
 
     /// Services that have an open session with this device.

@@ -72,6 +72,7 @@ fn service() -> Service {
             session_limit_secs: None,
             idle_limit_secs: None,
             requires_approval: false,
+            confirmation_access_minutes: None,
             min_contract_months: None,
             max_contract_months: None,
             features: serde_json::Map::new(),
@@ -160,6 +161,7 @@ async fn open(store: &Store, snapshot: &Arc<Snapshot>) -> Arc<Access> {
         class_key: ClassKey::new(&[1; 32]).unwrap(),
         zone: TimeZone::UTC,
         entropy: Entropy::System,
+        now: Timestamp::UNIX_EPOCH,
     };
     Access::open(parts).await.unwrap()
 }

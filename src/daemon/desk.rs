@@ -12,6 +12,7 @@ use crate::base::health::{Health, Severity, Warning};
 use crate::base::jobs::{Job, Outcome, Report};
 use crate::catalogue::Catalogue;
 use crate::config::{Config, Environment, Mail, MailSecurity, SecretError};
+use crate::enforce::Enforcer;
 use crate::notify::{Post, Security, Sent, Smtp, SmtpError, SmtpSettings};
 use crate::people::People;
 use crate::people::subscribers::Subscribers;
@@ -38,6 +39,7 @@ pub(super) struct Desk<'a> {
     pub(super) store: &'a Store,
     pub(super) vault: &'a Vault,
     pub(super) access: &'a Arc<Access>,
+    pub(super) enforcer: Option<&'a Enforcer>,
     pub(super) people: &'a People,
     pub(super) subscribers: &'a Subscribers,
     pub(super) catalogue: &'a Catalogue,
@@ -75,6 +77,7 @@ pub(super) fn reception(desk: &Desk<'_>) -> Reception {
         vault: desk.vault.clone(),
         entropy: desk.entropy.clone(),
         access: Arc::clone(desk.access),
+        enforcer: desk.enforcer.cloned(),
         people: desk.people.clone(),
         subscribers: desk.subscribers.clone(),
         catalogue: desk.catalogue.clone(),

@@ -32,6 +32,7 @@ fn terms() -> PlanTerms {
         session_limit_secs: None,
         idle_limit_secs: None,
         requires_approval: false,
+        confirmation_access_minutes: None,
         min_contract_months: None,
         max_contract_months: None,
         features: serde_json::Map::new(),

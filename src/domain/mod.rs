@@ -14,6 +14,7 @@ pub mod message;
 pub mod money;
 pub mod nas;
 pub mod plan;
+pub mod presence;
 pub mod provisioning;
 pub mod rate;
 pub mod refusal;

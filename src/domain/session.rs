@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::device::MacAddress;
 use super::ids::{NasId, ServiceId, SessionId, SubscriberId};
+use super::rate::Rates;
 use super::refusal::Refusal;
 
 /// A session's record, without its counters.
@@ -88,6 +89,9 @@ pub struct Local {
     pub number: u32,
     /// Who shares limit and counter: the service, or the signup while its address is unconfirmed.
     pub holder: Uuid,
+    /// Speeds, where no service says them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<Rates>,
     /// When it ends at the latest, whatever else happens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<Timestamp>,

@@ -4,6 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`online`] | from a device and a subscriber to packets that pass, and back |
+//! | [`ending`] | staff end a session |
 //! | [`visit`] | a subscriber logs in, looks at their account, leaves |
 //! | [`progress`] | how far they are, told to whoever has the id alone |
 //! | [`signup`] | somebody becomes a subscriber: form, mail, confirmation |
@@ -11,6 +12,7 @@
 //! The one rule: facts are committed first, then the kernel is told, then the person: nobody is told that
 //! they are online before packets pass.
 
+pub mod ending;
 pub mod online;
 pub mod progress;
 pub mod signup;
@@ -24,6 +26,7 @@ use crate::access::Access;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::catalogue::Catalogue;
+use crate::enforce::Enforcer;
 use crate::notify::Post;
 use crate::people::People;
 use crate::people::subscribers::Subscribers;
@@ -31,6 +34,7 @@ use crate::store::Store;
 use crate::store::contract::{CommitError, Unit};
 use crate::store::vault::Vault;
 
+pub use ending::{Ended, NotEnded};
 pub use online::{Online, Unconnected};
 pub use signup::{ConfirmOutcome, Confirmed, SignupError, SignupForm, SignupPlace, SignupView};
 pub use visit::{Account, AccountService, Arrived, ReceptionError};
@@ -61,6 +65,8 @@ pub struct Parts {
     pub subscribers: Subscribers,
     /// What is sold, and its provisioning.
     pub catalogue: Catalogue,
+    /// The gateway; `None` where this box is none.
+    pub enforcer: Option<Enforcer>,
     /// Messages to people.
     pub post: Post,
     /// For the wait on a service that is being brought to life.

@@ -1,14 +1,24 @@
 //! From a device and a subscriber to packets that pass, and back.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::Reception;
+use crate::access::{Answer, Holder, LocalError, Login, Noted};
 use crate::domain::device::Device;
+use crate::domain::entitlement::Entitlement;
 use crate::domain::ids::{ServiceId, SessionId, SignupId, SubscriberId};
+use crate::domain::nas::{GATEWAY, GATEWAY_NAME};
+use crate::domain::plan::ServiceType;
 use crate::domain::rate::Rates;
 use crate::domain::refusal::Refusal;
+use crate::domain::service::Phase;
+use crate::domain::session::CloseReason;
+use crate::domain::signup::Signup;
+use crate::enforce::Enforcer;
 
 /// A device that is online.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,14 +71,45 @@ impl Reception {
     /// The device behind a connection's address; `None` when it does not come from an access interface.
     #[must_use]
     pub fn device(&self, peer: IpAddr) -> Option<Device> {
-        let _ = peer;
-        None
+        self.0.enforcer.as_ref()?.locate(peer)
     }
 
     /// What a device is doing online, with counters read now; `None` when it is captive.
     pub async fn online(&self, device: &Device, now: Timestamp) -> Option<Online> {
-        let _ = (device, now);
-        None
+        let session = self.0.access.local_session(device)?;
+        if let Err(error) = self.follow(device, session.holder).await {
+            tracing::warn!(%error, "A device's new address was not let in");
+        }
+        if let Some(enforcer) = &self.0.enforcer
+            && let Err(error) = enforcer.read(session.holder).await
+        {
+            tracing::debug!(%error, "Counters were not read for a page");
+        }
+        let access = &self.0.access;
+        let session = access.local_session(device)?;
+        let counters = session.counters;
+        let login = session.service.and_then(|id| access.snapshot().service(id));
+        let granted = login.as_ref().map(|login| access.entitlement(login, now));
+        let (rates, remaining_octets) = match granted {
+            Some(Ok(yes)) => (yes.rates, yes.remaining_octets),
+            // What has just ended is captive, though its session may not have been closed yet.
+            Some(Err(_)) => return None,
+            None => (session.rates?, None),
+        };
+        let plan = login.as_ref().map(|login| login.service.terms.name.to_string());
+        Some(Online {
+            session: session.id,
+            since: session.opened_at,
+            service: session.service,
+            subscriber: login.as_ref().map(|login| login.service.subscriber_id),
+            confirming: session.service.is_none().then_some(SignupId(session.holder)),
+            plan: plan.unwrap_or_default(),
+            rates,
+            down_octets: counters.down_octets,
+            up_octets: counters.up_octets,
+            remaining_octets,
+            ends_at: access.local_end(session.id, now),
+        })
     }
 
     /// Brings a device online under the subscriber's service; packets pass when it returns. A device that
@@ -82,23 +123,34 @@ impl Reception {
         device: &Device,
         now: Timestamp,
     ) -> Result<SessionId, Unconnected> {
-        let _ = (subscriber, device, now);
-        Err(Unconnected::NotHere)
+        let Some(login) = self.service_for(subscriber, now) else { return Err(Unconnected::NoService) };
+        let station = device.mac.to_string();
+        let mut admitted = self.admit(&login, &station, now);
+        if let Err(Refusal::DeviceLimit { .. }) = admitted {
+            let gave_way = self.0.access.give_way(login.service.id, now).await;
+            if gave_way.map_err(|error| Unconnected::Store(error.to_string()))? {
+                admitted = self.admit(&login, &station, now);
+            }
+        }
+        self.note(&login, &station, admitted.err(), now);
+        let device_limit = admitted.map_err(Unconnected::Refused)?.device_limit;
+        self.open(device, Holder::Service { login, device_limit }, now).await
     }
 
-    /// The same for a device whose owner has still to confirm an address, until the signup's
-    /// `access_until`.
+    /// The same for a device whose owner has still to confirm an address, until `until`.
     ///
     /// # Errors
     /// Why it is not online.
     pub async fn connect_to_confirm(
         &self,
-        signup: SignupId,
+        signup: &Signup,
+        until: Timestamp,
         device: &Device,
         now: Timestamp,
     ) -> Result<SessionId, Unconnected> {
-        let _ = (signup, device, now);
-        Err(Unconnected::NotHere)
+        let name = format!("signup:{}", signup.id);
+        let holder = Holder::Signup { id: signup.id, name, rates: signup.terms.rates, until };
+        self.open(device, holder, now).await
     }
 
     /// Takes a device offline because its owner says so; false when it was not online.
@@ -106,7 +158,111 @@ impl Reception {
     /// # Errors
     /// Why it still is.
     pub async fn disconnect(&self, device: &Device, now: Timestamp) -> Result<bool, Unconnected> {
-        let _ = (device, now);
-        Ok(false)
+        let Some(session) = self.0.access.local_session(device) else { return Ok(false) };
+        self.close(session.id, CloseReason::LoggedOut, now).await
     }
+
+    /// Opens the session, then the kernel; a session that the kernel does not take is closed again.
+    async fn open(&self, device: &Device, holder: Holder, now: Timestamp) -> Result<SessionId, Unconnected> {
+        let enforcer = self.0.enforcer.as_ref().ok_or(Unconnected::NotHere)?;
+        let before = self.0.access.local_session(device).map(|session| session.holder);
+        let ipv4 = ipv4_of(enforcer, device);
+        let opened = self.0.access.open_local(device, ipv4, holder, now).await;
+        let id = opened.map_err(|error| match error {
+            LocalError::Refused(refusal) => Unconnected::Refused(refusal),
+            LocalError::Commit(_) | LocalError::Entropy(_) | LocalError::NoNumber => {
+                Unconnected::Store(error.to_string())
+            }
+        })?;
+        let Some(holder) = self.0.access.holder_of(id) else {
+            return Err(Unconnected::NotCarriedOut("the session ended at once".to_owned()));
+        };
+        if let Some(before) = before.filter(|before| *before != holder) {
+            enforcer.look(before);
+        }
+        if let Err(error) = enforcer.carry_out(holder).await {
+            if let Err(error) = self.0.access.close_local(id, CloseReason::NotAdmitted, now).await {
+                tracing::warn!(%error, "A session that the kernel did not take could not be closed yet");
+            }
+            enforcer.look(holder);
+            return Err(Unconnected::NotCarriedOut(error.to_string()));
+        }
+        Ok(id)
+    }
+
+    /// Ends a session, then takes it out of the kernel; no packet of it passes when this returns.
+    pub(super) async fn close(
+        &self,
+        id: SessionId,
+        why: CloseReason,
+        now: Timestamp,
+    ) -> Result<bool, Unconnected> {
+        let Some(holder) = self.0.access.holder_of(id) else { return Ok(false) };
+        let closed = self.0.access.close_local(id, why, now).await;
+        if !closed.map_err(|error| Unconnected::Store(error.to_string()))? {
+            return Ok(false);
+        }
+        let enforcer = self.0.enforcer.as_ref().ok_or(Unconnected::NotHere)?;
+        enforcer.carry_out(holder).await.map_err(|error| Unconnected::NotCarriedOut(error.to_string()))?;
+        Ok(true)
+    }
+
+    /// A device that got another address while online keeps its session.
+    async fn follow(&self, device: &Device, holder: Uuid) -> Result<(), Unconnected> {
+        let moved = self.0.access.device_moved(device).await;
+        if !moved.map_err(|error| Unconnected::Store(error.to_string()))? {
+            return Ok(());
+        }
+        let Some(enforcer) = &self.0.enforcer else { return Ok(()) };
+        enforcer.carry_out(holder).await.map_err(|error| Unconnected::NotCarriedOut(error.to_string()))
+    }
+
+    fn admit(&self, login: &Arc<Login>, station: &str, now: Timestamp) -> Result<Entitlement, Refusal> {
+        match self.0.access.admit(Arc::clone(login), Some(station), false, (), now) {
+            Answer::Accept { entitlement, .. } => Ok(entitlement),
+            Answer::Refuse { refusal, .. } => Err(refusal),
+            Answer::AskHash { .. } => Err(Refusal::MethodNotPossible),
+        }
+    }
+
+    /// The service to go online with: one that may be online now, else the newest that has not ended, so
+    /// that its refusal is told.
+    fn service_for(&self, subscriber: SubscriberId, now: Timestamp) -> Option<Arc<Login>> {
+        let mut services = self.0.access.snapshot().services_of(subscriber);
+        services.retain(|login| match login.service.terms.service_type {
+            ServiceType::Internet | ServiceType::Bundle => true,
+            ServiceType::Phone
+            | ServiceType::Tv
+            | ServiceType::Hosting
+            | ServiceType::Cloud
+            | ServiceType::ManagedServices => false,
+        });
+        let may = |login: &&Arc<Login>| self.0.access.entitlement(login, now).is_ok();
+        let entitled = services.iter().find(may).map(Arc::clone);
+        let live = |login: &&Arc<Login>| login.service.phase != Phase::Ended;
+        entitled.or_else(|| services.iter().rev().find(live).map(Arc::clone)).or_else(|| services.pop())
+    }
+
+    fn note(&self, login: &Login, station: &str, refusal: Option<Refusal>, now: Timestamp) {
+        let noted = Noted {
+            username: login.service.username.as_str(),
+            service_id: Some(login.service.id),
+            nas: (GATEWAY, GATEWAY_NAME),
+            station: Some(station),
+            method: "portal",
+            refusal,
+        };
+        self.0.access.log().note(&noted, now);
+    }
+}
+
+/// The device's IPv4 address: the one it spoke from, or the one that the kernel knows beside it.
+fn ipv4_of(enforcer: &Enforcer, device: &Device) -> Option<Ipv4Addr> {
+    if let IpAddr::V4(address) = device.address {
+        return Some(address);
+    }
+    enforcer.addresses_of(device).into_iter().find_map(|address| match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    })
 }

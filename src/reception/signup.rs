@@ -231,8 +231,8 @@ impl Reception {
         };
         let signup = self.write_down(form, verifier, plan, place, actor, now).await?;
         self.0.post.wake();
-        if let (Some(device), Some(_)) = (place.device, signup.access(now))
-            && let Err(error) = self.connect_to_confirm(signup.id, device, now).await
+        if let (Some(device), Some(until)) = (place.device, signup.access(now))
+            && let Err(error) = self.connect_to_confirm(&signup, until, device, now).await
         {
             tracing::warn!(signup.id = %signup.id, %error, "A device could not be let online to read its mail");
         }

@@ -118,6 +118,14 @@ impl Snapshot {
         self.logins.read().unwrap_or_else(PoisonError::into_inner).by_id.get(&id).map(Arc::clone)
     }
 
+    /// The services of a subscriber, the oldest first.
+    #[must_use]
+    pub fn services_of(&self, subscriber: SubscriberId) -> Vec<Arc<Login>> {
+        let logins = self.logins.read().unwrap_or_else(PoisonError::into_inner);
+        let ids = logins.by_subscriber.get(&subscriber).map_or(&[][..], Vec::as_slice);
+        ids.iter().filter_map(|id| logins.by_id.get(id)).map(Arc::clone).collect()
+    }
+
     /// How many services are known.
     #[must_use]
     pub fn services(&self) -> usize {

@@ -199,6 +199,8 @@ pub struct GatewayMeter {
     pub holder: uuid::Uuid,
     /// Which life of the counters.
     pub generation: uuid::Uuid,
+    /// The session that the last of them belong to when none of the holder's is open any more.
+    pub lead: SessionId,
 }
 
 collection! {

@@ -50,12 +50,14 @@ pub async fn reception(rooms: Rooms<'_>) -> Reception {
         class_key: ClassKey::new(&rooms.vault.derive("class")).unwrap(),
         zone: TimeZone::get("Africa/Lagos").unwrap(),
         entropy: Entropy::System,
+        now: rooms.clock.now(),
     });
     Reception::new(Parts {
         store: rooms.store.clone(),
         vault: rooms.vault.clone(),
         entropy: Entropy::System,
         access: access.await.unwrap(),
+        enforcer: None,
         people: rooms.people.clone(),
         subscribers: rooms.subscribers.clone(),
         catalogue: rooms.catalogue.clone(),

@@ -216,10 +216,11 @@ impl<'a> Asked<'a> {
     }
 
     fn note(&self, refusal: Option<Refusal>, login: Option<&Login>) {
+        let nas = &self.peer.entry.nas;
         let noted = Noted {
             username: self.username(),
             service_id: login.map(|login| login.service.id),
-            nas: &self.peer.entry.nas,
+            nas: (nas.id, nas.name.as_str()),
             station: self.station(),
             method: self.method,
             refusal,
