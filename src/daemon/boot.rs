@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::desk::{self, Desk, MailError};
 use super::{Claim, Running, console, gateway, jobs, metrics, radius_settings, session_defaults};
 use crate::access::{Access, ClassKey};
 use crate::base::clock::Clock;
@@ -25,8 +26,10 @@ use crate::catalogue::provision::Prover;
 use crate::config::{Config, Engine, Environment, Origin, SecretError, box_key};
 use crate::domain::provisioning::Proof;
 use crate::domain::service::Service;
+use crate::enforce::Enforcer;
 use crate::firewall::kernel::GatewayError;
 use crate::firewall::policy::PolicyError;
+use crate::notify::Post;
 use crate::people::password::{Cost, PasswordError, Passwords, QUEUE};
 use crate::people::subscribers::Subscribers;
 use crate::people::{People, PeopleError};
@@ -79,6 +82,9 @@ pub enum StartError {
     /// The pool that checks passwords.
     #[error("the password checkers cannot be started")]
     Passwords(#[from] PasswordError),
+    /// The mail server.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// The gateway's settings contradict themselves.
     #[error("[gateway]: {0}")]
     Policy(#[source] PolicyError),
@@ -130,7 +136,11 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         gateway::Wiring { access: &access, clock: &clock, entropy: &entropy, health: &health, due: &due };
     let enforcer = closed.map(|closed| gateway::start(closed, &wired)).transpose()?;
     let passwords = passwords(&config, &entropy)?;
-    let app = build_app(&world, &access, &health, &passwords);
+    let post = desk::post(&config.mail, &store, &vault, &entropy)?;
+    let enforcing = enforcer.as_ref();
+    let front =
+        Front { access: &access, enforcer: enforcing, health: &health, passwords: &passwords, post: &post };
+    let app = build_app(&world, &front);
     let claim = offer_claim(&app, &config, &clock).await?;
     let (stop_doors, stop_jobs) = (CancellationToken::new(), CancellationToken::new());
     let jobs = Jobs::new();
@@ -138,6 +148,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     let wiring = jobs::Wiring {
         app: &app,
         access: &access,
+        post: &post,
         store: &store,
         store_path: &config.store.path,
         clock: &clock,
@@ -307,17 +318,43 @@ fn open_radius(
     bound.serve(parts).map_err(StartError::Threads)
 }
 
-fn build_app(world: &World<'_>, access: &Arc<Access>, health: &Health, passwords: &Passwords) -> App {
+/// What the API is built from beside the world.
+struct Front<'a> {
+    access: &'a Arc<Access>,
+    enforcer: Option<&'a Enforcer>,
+    health: &'a Health,
+    passwords: &'a Passwords,
+    post: &'a Post,
+}
+
+fn build_app(world: &World<'_>, front: &Front<'_>) -> App {
+    let Front { access, enforcer, health, passwords, post } = *front;
     let World { config, clock, entropy, store, vault } = *world;
     let site = &config.site;
     let prover = Arc::new(ProvenByAccess(Arc::clone(access)));
     let people = People::new(store.clone(), vault, entropy.clone(), passwords.clone());
+    let catalogue = Catalogue::new(store, entropy, vault, site.currency, &site.timezone, prover);
+    let subscribers = Subscribers::new(store.clone(), entropy.clone(), passwords.clone());
+    let reception = desk::reception(&Desk {
+        config,
+        clock,
+        entropy,
+        store,
+        vault,
+        access,
+        enforcer,
+        people: &people,
+        subscribers: &subscribers,
+        catalogue: &catalogue,
+        post,
+    });
     App::new(api::Parts {
         store: store.clone(),
         vault: vault.clone(),
         people,
-        catalogue: Catalogue::new(store, entropy, vault, site.currency, &site.timezone, prover),
-        subscribers: Subscribers::new(store.clone(), entropy.clone(), passwords.clone()),
+        catalogue,
+        subscribers,
+        reception,
         clock: clock.clone(),
         entropy: entropy.clone(),
         health: health.clone(),

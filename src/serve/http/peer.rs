@@ -16,6 +16,10 @@ pub enum Peer {
     Unix(Credentials),
 }
 
+/// Says of a request, as its extension, that it came over TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverTls;
+
 /// A local process's credentials when it connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Credentials {
