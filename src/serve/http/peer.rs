@@ -16,6 +16,10 @@ pub enum Peer {
     Unix(Credentials),
 }
 
+/// Says of a request, as its extension, that it came over TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverTls;
+
 /// A local process's credentials when it connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Credentials {
@@ -32,15 +36,6 @@ impl Peer {
         match self {
             Self::Tcp(address) | Self::Tls(address) => Some(address.ip().to_canonical()),
             Self::Unix(_) => None,
-        }
-    }
-
-    /// Whether nobody on the way could read the request.
-    #[must_use]
-    pub const fn is_private(&self) -> bool {
-        match self {
-            Self::Tls(_) | Self::Unix(_) => true,
-            Self::Tcp(_) => false,
         }
     }
 }
