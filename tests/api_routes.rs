@@ -51,13 +51,14 @@ async fn clients(edge: &Edge) -> BTreeMap<&'static str, (Option<Role>, Client)> 
 
 /// Those that would end the very visit that asks.
 fn ends_visits(route: &Route) -> bool {
-    route.path == "/api/v1/auth/logout"
+    ["/api/v1/auth/logout", "/api/v1/auth/customer/logout"].contains(&route.path)
 }
 
 #[tokio::test]
 async fn every_route_admits_exactly_whom_its_access_says() {
     let edge = Edge::with(vec![console_only()], None).await;
     let clients = clients(&edge).await;
+    let (_, customer) = edge.customer("ada.obi@example.net").await;
     let mut table = api::routes();
     table.push(console_only());
     let mut checked = 0;
@@ -73,8 +74,12 @@ async fn every_route_admits_exactly_whom_its_access_says() {
             assert_ne!(reply.status, 500, "{who}: {route:?}\n{body}");
             checked += 1;
         }
+        let reply = call(&customer, route).await;
+        let own = matches!(route.access, Access::Public | Access::Customer);
+        assert_eq!(!turned_away(&reply), own, "a subscriber: {route:?} {}", reply.status);
+        assert!(own || reply.status == 403, "a subscriber is known and not let in: {route:?}");
         let console = call(&edge.console, route).await;
-        let own = route.access == Access::SelfStaff;
+        let own = matches!(route.access, Access::SelfStaff | Access::Customer);
         assert!(own || !turned_away(&console), "console: {route:?} {}", console.status);
     }
     assert!(checked >= table.len() * (Role::ALL.len() + 1));
@@ -84,7 +89,7 @@ async fn every_route_admits_exactly_whom_its_access_says() {
 fn expected(access: Access, role: Option<Role>) -> bool {
     match (access, role) {
         (Access::Public, _) => true,
-        (Access::ConsoleOnly, _) | (_, None) => false,
+        (Access::ConsoleOnly | Access::Customer, _) | (_, None) => false,
         (Access::SelfStaff, Some(_)) => true,
         (Access::Staff(permission), Some(role)) => role.may(permission),
     }
@@ -107,8 +112,24 @@ fn what_changes_things_is_public_only_where_a_stranger_must_begin() {
         .collect();
     assert_eq!(
         open,
-        ["/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout", "/api/v1/auth/create-admin"],
+        [
+            "/api/v1/auth/login",
+            "/api/v1/auth/refresh",
+            "/api/v1/auth/logout",
+            "/api/v1/auth/create-admin",
+            "/api/v1/auth/customer/login",
+            "/api/v1/auth/customer/logout",
+        ],
     );
+}
+
+#[test]
+fn the_portal_serves_what_is_public_or_a_subscribers_own_and_nothing_of_staff() {
+    let routes = api::routes();
+    let on_portal: Vec<_> = routes.iter().filter(|route| route.on_portal).collect();
+    assert!(on_portal.iter().all(|route| matches!(route.access, Access::Public | Access::Customer)));
+    assert!(routes.iter().all(|route| route.access != Access::Customer || route.on_portal));
+    assert_eq!(on_portal.iter().filter(|route| route.access == Access::Public).count(), 7);
 }
 
 #[test]

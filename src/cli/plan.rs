@@ -55,6 +55,9 @@ pub(super) struct Create {
     /// Sessions at a time
     #[arg(long, value_name = "COUNT")]
     devices: Option<u32>,
+    /// Minutes online, once a day, for who signs up at the portal, to read the mail with the code
+    #[arg(long, value_name = "MINUTES")]
+    confirmation_minutes: Option<u32>,
     /// Show it to the public
     #[arg(long)]
     public: bool,
@@ -94,7 +97,11 @@ impl Create {
             ("description", self.description),
         ];
         body.extend(texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?.into()))));
-        let numbers = [("validity_days", self.days), ("device_limit", self.devices)];
+        let numbers = [
+            ("validity_days", self.days),
+            ("device_limit", self.devices),
+            ("confirmation_access_minutes", self.confirmation_minutes),
+        ];
         body.extend(numbers.into_iter().filter_map(|(name, number)| Some((name.to_owned(), number?.into()))));
         body.insert("service_type".to_owned(), "internet".into());
         body.insert("is_public".to_owned(), self.public.into());

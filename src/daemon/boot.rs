@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::desk::{self, Desk, MailError};
 use super::{Claim, Running, console, jobs, metrics, radius_settings};
 use crate::access::{Access, ClassKey};
 use crate::base::clock::Clock;
@@ -25,6 +26,7 @@ use crate::catalogue::provision::Prover;
 use crate::config::{Config, Engine, Environment, Origin, SecretError, box_key};
 use crate::domain::provisioning::Proof;
 use crate::domain::service::Service;
+use crate::notify::Post;
 use crate::people::password::{Cost, PasswordError, Passwords, QUEUE};
 use crate::people::subscribers::Subscribers;
 use crate::people::{People, PeopleError};
@@ -77,6 +79,9 @@ pub enum StartError {
     /// The pool that checks passwords.
     #[error("the password checkers cannot be started")]
     Passwords(#[from] PasswordError),
+    /// The mail server.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// A job is wired twice: our fault.
     #[error(transparent)]
     Jobs(#[from] NameTaken),
@@ -116,7 +121,8 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
 
     let health = Health::new();
     let passwords = passwords(&config, &entropy)?;
-    let app = build_app(&world, &access, &health, &passwords);
+    let post = desk::post(&config.mail, &store, &vault, &entropy)?;
+    let app = build_app(&world, &access, &health, &passwords, &post);
     let claim = offer_claim(&app, &config, &clock).await?;
     let (stop_doors, stop_jobs) = (CancellationToken::new(), CancellationToken::new());
     let jobs = Jobs::new();
@@ -124,6 +130,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     let wiring = jobs::Wiring {
         app: &app,
         access: &access,
+        post: &post,
         store: &store,
         store_path: &config.store.path,
         clock: &clock,
@@ -287,17 +294,38 @@ fn open_radius(
     bound.serve(parts).map_err(StartError::Threads)
 }
 
-fn build_app(world: &World<'_>, access: &Arc<Access>, health: &Health, passwords: &Passwords) -> App {
+fn build_app(
+    world: &World<'_>,
+    access: &Arc<Access>,
+    health: &Health,
+    passwords: &Passwords,
+    post: &Post,
+) -> App {
     let World { config, clock, entropy, store, vault } = *world;
     let site = &config.site;
     let prover = Arc::new(ProvenByAccess(Arc::clone(access)));
     let people = People::new(store.clone(), vault, entropy.clone(), passwords.clone());
+    let catalogue = Catalogue::new(store, entropy, vault, site.currency, &site.timezone, prover);
+    let subscribers = Subscribers::new(store.clone(), entropy.clone(), passwords.clone());
+    let reception = desk::reception(&Desk {
+        config,
+        clock,
+        entropy,
+        store,
+        vault,
+        access,
+        people: &people,
+        subscribers: &subscribers,
+        catalogue: &catalogue,
+        post,
+    });
     App::new(api::Parts {
         store: store.clone(),
         vault: vault.clone(),
         people,
-        catalogue: Catalogue::new(store, entropy, vault, site.currency, &site.timezone, prover),
-        subscribers: Subscribers::new(store.clone(), entropy.clone(), passwords.clone()),
+        catalogue,
+        subscribers,
+        reception,
         clock: clock.clone(),
         entropy: entropy.clone(),
         health: health.clone(),

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::desk::SendMail;
 use super::disk::Disk;
 use crate::access::Access;
 use crate::base::clock::Clock;
@@ -17,15 +18,17 @@ use crate::base::health::{Health, Severity, Warning};
 use crate::base::jobs::{Activator, Job, Jobs, NameTaken, Outcome, Report};
 use crate::catalogue::provision::Provisioning;
 use crate::domain::nas::MessageAuthenticatorPolicy;
+use crate::notify::Post;
 use crate::serve::api::App;
 use crate::store::contract::{Collection, IndexValue};
-use crate::store::tables::{AuthEvents, KeptAnswers, Visits};
+use crate::store::tables::{AuthEvents, CustomerVisits, KeptAnswers, Messages, Signups, Visits};
 use crate::store::{Store, Sweep, SweepWhat};
 
 /// What the jobs work with.
 pub(super) struct Wiring<'a> {
     pub(super) app: &'a App,
     pub(super) access: &'a Arc<Access>,
+    pub(super) post: &'a Post,
     pub(super) store: &'a Store,
     pub(super) store_path: &'a Path,
     pub(super) clock: &'a Clock,
@@ -39,7 +42,7 @@ pub(super) fn start(
     wiring: &Wiring<'_>,
     stop: &CancellationToken,
 ) -> Result<Vec<JoinHandle<()>>, NameTaken> {
-    let Wiring { app, access, store, store_path, clock, health, interim_secs } = wiring;
+    let Wiring { app, access, post, store, store_path, clock, health, interim_secs } = wiring;
     let disk = Disk::of(store, store_path);
     let (access, store, health) = (Arc::clone(access), (*store).clone(), (*health).clone());
     let entropy = app.entropy.clone();
@@ -47,11 +50,13 @@ pub(super) fn start(
     let now = clock.now();
     let silent =
         EndSilent { access: Arc::clone(&access), interval: Arc::clone(interim_secs), listening_since: now };
+    let mail = SendMail { post: (*post).clone(), health: health.clone() };
     let watch = Watch { access, store: store.clone(), disk, health };
     Ok(vec![
         jobs.start(flush, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(silent, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(watch, Activator::new(), now, (*clock).clone(), stop.clone())?,
+        jobs.start(mail, post.activator(), now, (*clock).clone(), stop.clone())?,
         jobs.start(Retention { store, fed: 0 }, Activator::new(), now, (*clock).clone(), stop.clone())?,
         carry_provisioning_on(&app.catalogue.provisioning, clock, stop),
     ])
@@ -252,6 +257,9 @@ impl Job for Retention {
             old(AuthEvents::SPEC, "at", AUTH_EVENTS_KEPT),
             old(KeptAnswers::SPEC, "at", ANSWERS_KEPT),
             old(Visits::SPEC, "expires_at", VISITS_KEPT),
+            old(CustomerVisits::SPEC, "expires_at", SignedDuration::ZERO),
+            old(Signups::SPEC, "expires_at", SIGNUPS_KEPT),
+            old(Messages::SPEC, "created_at", MESSAGES_KEPT),
             SweepWhat::Units { before_millis: before(UNITS_KEPT) },
         ];
         if let Some(through_seq) = self.old_events(before(EVENTS_KEPT)).await {
@@ -286,6 +294,10 @@ const ANSWERS_KEPT: SignedDuration = SignedDuration::from_hours(48);
 const UNITS_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Ended visits are kept a while to recognise a stolen token.
 const VISITS_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// Names and addresses of people who went no further; limits look back one day.
+const SIGNUPS_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// "I got no mail" is asked within days; none waits longer than a day.
+const MESSAGES_KEPT: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// Followers of the feed may be away for weeks.
 const EVENTS_KEPT: SignedDuration = SignedDuration::from_hours(60 * 24);
 /// Rows a sweep removes at once, so that it never holds the writer for long.

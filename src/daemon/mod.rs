@@ -6,6 +6,7 @@
 
 mod boot;
 mod console;
+mod desk;
 mod disk;
 mod jobs;
 mod life;
@@ -21,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use boot::{StartError, start};
+pub use desk::MailError;
 pub use life::{RunError, run};
 
 use crate::access::Access;

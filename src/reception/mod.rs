@@ -5,12 +5,14 @@
 //! |---|---|
 //! | [`online`] | from a device and a subscriber to packets that pass, and back |
 //! | [`visit`] | a subscriber logs in, looks at their account, leaves |
+//! | [`progress`] | how far they are, told to whoever has the id alone |
 //! | [`signup`] | somebody becomes a subscriber: form, mail, confirmation |
 //!
 //! The one rule: facts are committed first, then the kernel is told, then the person: nobody is told that
 //! they are online before packets pass.
 
 pub mod online;
+pub mod progress;
 pub mod signup;
 mod signup_confirm;
 mod signup_limits;

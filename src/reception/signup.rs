@@ -26,7 +26,7 @@ use crate::domain::signup::{
     self, ACCESS_PAUSE, CODE_LIFETIME, CodeRefusal, SIGNUP_LIFETIME, Signup, SignupStage, code_from,
 };
 use crate::domain::subscriber::Address;
-use crate::domain::text::{Email, Line, Phone};
+use crate::domain::text::{Code, Email, Line, Phone};
 use crate::notify::NotifyError;
 use crate::notify::letter::{self, Letter};
 use crate::people::password::WeakPassword;
@@ -92,6 +92,10 @@ pub struct SignupView {
 pub struct Confirmed {
     /// Who.
     pub subscriber: SubscriberId,
+    /// The ISP's own number.
+    pub customer_number: Code,
+    /// Eight characters to log in with.
+    pub portal_id: Code,
     /// Whether the address was theirs already.
     pub already_customer: bool,
     /// The portal password, where one was made; it cannot be read again.

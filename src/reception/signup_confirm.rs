@@ -175,6 +175,8 @@ impl Reception {
         };
         let confirmed = Confirmed {
             subscriber: holder.id,
+            customer_number: holder.customer_number.clone(),
+            portal_id: holder.portal_id.clone(),
             already_customer: !own,
             portal_password: None,
             service: after.service_id,
@@ -235,6 +237,8 @@ impl Reception {
         }
         let confirmed = Confirmed {
             subscriber: subscriber.id,
+            customer_number: subscriber.customer_number.clone(),
+            portal_id: subscriber.portal_id.clone(),
             already_customer: false,
             portal_password: entered.value.portal_password,
             service: Some(service.id),

@@ -2,6 +2,9 @@
 
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "desk.rs"]
+mod desk;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -85,12 +88,23 @@ impl Lab {
         let people = People::new(store.clone(), &vault, Entropy::System, passwords.clone());
         hire(&people, &store, EMAIL, Role::Owner).await;
         hire(&people, &store, "cashier@example.net", Role::Cashier).await;
+        let subscribers = Subscribers::new(store.clone(), Entropy::System, passwords);
+        let rooms = desk::Rooms {
+            store: &store,
+            vault: &vault,
+            clock: &Clock::System,
+            people: &people,
+            subscribers: &subscribers,
+            catalogue: &catalogue,
+            post: &desk::post(&store, &vault, None),
+        };
         let app = App::new(Parts {
             store: store.clone(),
+            reception: desk::reception(rooms).await,
             vault,
             people,
             catalogue: catalogue.clone(),
-            subscribers: Subscribers::new(store.clone(), Entropy::System, passwords),
+            subscribers,
             clock: Clock::System,
             entropy: Entropy::System,
             health: Health::new(),

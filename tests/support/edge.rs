@@ -16,6 +16,7 @@ use dotmac_edge::catalogue::provision::Prover;
 use dotmac_edge::domain::money::Currency;
 use dotmac_edge::domain::provisioning::Proof;
 use dotmac_edge::domain::service::Service;
+use dotmac_edge::notify::Post;
 use dotmac_edge::people::People;
 use dotmac_edge::people::password::{Cost, Passwords};
 use dotmac_edge::people::subscribers::Subscribers;
@@ -30,6 +31,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::desk::{self, Rooms};
 use super::http::Client;
 
 /// No NAS speaks to this API, so no session is open and nothing runs under an old answer.
@@ -49,6 +51,7 @@ pub struct Edge {
     pub console: Client,
     pub hand: Arc<ManualClock>,
     pub address: SocketAddr,
+    pub post: Post,
     pub stop: CancellationToken,
     _folder: tempfile::TempDir,
 }
@@ -63,6 +66,19 @@ impl Edge {
 
     /// The API with more routes and perhaps a tenant.
     pub async fn with(more: Vec<Route>, tenant: Option<&str>) -> Self {
+        Self::built(more, tenant, None).await
+    }
+
+    /// The API whose mail goes to a server on this port, with provisioning at work.
+    pub async fn with_mail(port: u16) -> Self {
+        let edge = Self::built(Vec::new(), None, Some(port)).await;
+        let (provisioning, clock) = (edge.app.catalogue.provisioning.clone(), edge.app.clock.clone());
+        let stop = edge.stop.clone();
+        tokio::spawn(async move { stop.run_until_cancelled(provisioning.work(&clock)).await });
+        edge
+    }
+
+    async fn built(more: Vec<Route>, tenant: Option<&str>, mail: Option<u16>) -> Self {
         let (clock, hand) = Clock::manual("2026-03-01T08:00:00Z".parse().unwrap());
         let store = Store::memory(clock.clone(), &tables::all(), Arc::new(())).unwrap();
         let (vault, entropy) = (Vault::with_key([7; 32]), Entropy::System);
@@ -71,10 +87,23 @@ impl Edge {
         let currency = Currency::parse("NGN").unwrap();
         let zone = TimeZone::get("Africa/Lagos").unwrap();
         let catalogue = Catalogue::new(&store, &entropy, &vault, currency, &zone, Arc::new(NoNetwork));
+        let subscribers = Subscribers::new(store.clone(), entropy.clone(), passwords.clone());
+        let people = People::new(store.clone(), &vault, entropy.clone(), passwords);
+        let post = desk::post(&store, &vault, mail);
+        let rooms = Rooms {
+            store: &store,
+            vault: &vault,
+            clock: &clock,
+            people: &people,
+            subscribers: &subscribers,
+            catalogue: &catalogue,
+            post: &post,
+        };
         let app = App::new(Parts {
+            reception: desk::reception(rooms).await,
             catalogue,
-            subscribers: Subscribers::new(store.clone(), entropy.clone(), passwords.clone()),
-            people: People::new(store.clone(), &vault, entropy.clone(), passwords),
+            subscribers,
+            people,
             store,
             vault,
             clock,
@@ -87,10 +116,10 @@ impl Edge {
                 timezone: zone,
             },
         });
-        Self::serve(app, more, hand).await
+        Self::serve(app, more, hand, post).await
     }
 
-    async fn serve(app: App, more: Vec<Route>, hand: Arc<ManualClock>) -> Self {
+    async fn serve(app: App, more: Vec<Route>, hand: Arc<ManualClock>, post: Post) -> Self {
         let mut routes = api::routes();
         routes.extend(more);
         let router = api::router(&app, routes).unwrap();
@@ -105,7 +134,7 @@ impl Edge {
             tokio::spawn(server::serve(listener, router.clone(), settings, stop.clone()));
         }
         let (client, console) = (Client::tcp(address), Client::unix(socket));
-        Self { app, client, console, hand, address, stop, _folder: folder }
+        Self { app, client, console, hand, address, post, stop, _folder: folder }
     }
 
     /// An account made on the box, logged in: the login's answer and a client with its token.
@@ -113,6 +142,16 @@ impl Edge {
         let body = json!({ "email": email, "name": "Ada Obi", "role": role, "password": PASSWORD });
         self.console.post("/api/v1/users", body).await.expect(201);
         self.login(email).await
+    }
+
+    /// A subscriber, logged in: their record and a client with their token.
+    pub async fn customer(&self, email: &str) -> (Value, Client) {
+        let body = json!({ "email": email, "first_name": "Ada", "last_name": "Obi" });
+        let made = self.console.post("/api/v1/customers", body).await.expect(201);
+        let login = json!({ "email": email, "password": made["portal_password"] });
+        let login = self.client.post("/api/v1/auth/customer/login", login).await.expect(200);
+        let client = self.client.token(login["access_token"].as_str().unwrap());
+        (made, client)
     }
 
     /// A login of an account that [`Edge::staff`] made.

@@ -67,6 +67,10 @@ impl Client {
         self.send(Method::POST, path, Some(json)).await
     }
 
+    pub async fn put(&self, path: &str, json: Value) -> Reply {
+        self.send(Method::PUT, path, Some(json)).await
+    }
+
     pub async fn patch(&self, path: &str, json: Value) -> Reply {
         self.send(Method::PATCH, path, Some(json)).await
     }

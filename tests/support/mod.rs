@@ -2,5 +2,7 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+pub mod desk;
 pub mod edge;
 pub mod http;
+pub mod mail;

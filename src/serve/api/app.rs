@@ -15,6 +15,7 @@ use crate::catalogue::Catalogue;
 use crate::domain::money::Currency;
 use crate::people::People;
 use crate::people::subscribers::Subscribers;
+use crate::reception::Reception;
 use crate::store::Store;
 use crate::store::vault::Vault;
 
@@ -34,6 +35,8 @@ pub struct Parts {
     pub catalogue: Catalogue,
     /// Customers' records.
     pub subscribers: Subscribers,
+    /// What subscribers come for.
+    pub reception: Reception,
     /// The time.
     pub clock: Clock,
     /// Randomness.

@@ -3,12 +3,13 @@
 //! The login's answer is a superset of what the known frontends read. The one rule: tokens travel in
 //! bodies and headers only; the one cookie set names a known device and opens nothing.
 
-use axum::http::header::{COOKIE, HeaderValue, SET_COOKIE};
+use axum::http::header::{HeaderValue, SET_COOKIE};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::commit::commit;
+use super::router::cookie as cookie_value;
 use super::users::{UserView, name_or_email, permissions, rfc3339};
 use super::{Access, Answer, ApiError, App, Body, Call, Caller, Code, Form, Route, commit_answering};
 use crate::base::secret::Secret;
@@ -208,7 +209,7 @@ async fn login(app: App, call: Call) -> Result<Answer, ApiError> {
     let body: Login = call.json()?;
     let cookie = cookie_name(&body.email);
     let presented = Credentials {
-        device: read_cookie(&call, &cookie),
+        device: cookie_value(&call.headers, &cookie).map(str::to_owned),
         identifier: body.email,
         password: body.password,
         source: call.source,
@@ -250,7 +251,7 @@ async fn logout(app: App, call: Call) -> Result<Answer, ApiError> {
     let body: Refresh = call.json()?;
     let visit = match &call.caller {
         Caller::Staff(visitor) => Some(visitor.visit_id),
-        Caller::Anonymous | Caller::Console { .. } => None,
+        Caller::Anonymous | Caller::Customer(_) | Caller::Console { .. } => None,
     };
     let token = body.refresh_token.as_ref().and_then(|token| token.expose_text());
     let ended = commit(&app, &call, || app.people.logout(visit, token, &call.actor, call.now)).await?;
@@ -261,7 +262,7 @@ async fn logout(app: App, call: Call) -> Result<Answer, ApiError> {
 async fn me(app: App, call: Call) -> Result<Answer, ApiError> {
     let mut user = match &call.caller {
         Caller::Staff(visitor) => json!(UserView::of(&app, &app.people.get_staff(visitor.staff_id).await?)),
-        Caller::Console { .. } | Caller::Anonymous => json!({
+        Caller::Console { .. } | Caller::Customer(_) | Caller::Anonymous => json!({
             "id": call.actor.id, "name": call.actor.name, "role": Role::Owner.name(),
             "roles": [Role::Owner.name()], "permissions": permissions(Role::Owner),
         }),
@@ -309,14 +310,8 @@ async fn admin_status(app: App, _: Call) -> Result<Answer, ApiError> {
     Ok(Answer::ok(&AdminStatus { admin_exists: exists, setup_required: !exists }))
 }
 
-fn read_cookie(call: &Call, name: &str) -> Option<String> {
-    let pairs = call.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = pairs.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(given, _)| *given == name).map(|(_, value)| value.to_owned())
-}
-
 /// The names under which clients send who logs in.
-const IDENTIFIERS: &[&str] = &[
+pub(super) const IDENTIFIERS: &[&str] = &[
     "email",
     "username",
     "identifier",
@@ -329,6 +324,6 @@ const IDENTIFIERS: &[&str] = &[
     "partner_code",
 ];
 /// RFC 5321's longest address; bounds what is hashed and remembered.
-const MAX_IDENTIFIER: usize = 254;
+pub(super) const MAX_IDENTIFIER: usize = 254;
 /// A device is forgotten after 180 days without a login.
-const DEVICE_AGE_SECS: u32 = 180 * 24 * 3600;
+pub(super) const DEVICE_AGE_SECS: u32 = 180 * 24 * 3600;

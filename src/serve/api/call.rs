@@ -18,7 +18,7 @@ use super::form::{Body, Field, Form};
 use super::shape::Window;
 use crate::domain::audit::Actor;
 use crate::domain::role::{Permission, Role};
-use crate::people::Visitor;
+use crate::people::{CustomerVisitor, Visitor};
 
 /// One request.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub struct Call {
     pub actor: Actor,
     /// Where from; `None` over the control socket.
     pub source: Option<IpAddr>,
+    /// Whether the request came over TLS.
+    pub over_tls: bool,
     /// When: asked once, so that a request has one time.
     pub now: Timestamp,
 }
@@ -54,6 +56,8 @@ pub enum Caller {
     Anonymous,
     /// A member of staff with a valid visit.
     Staff(Visitor),
+    /// A subscriber with a valid visit.
+    Customer(CustomerVisitor),
     /// A process on this machine over the control socket, with an owner's permissions.
     Console {
         /// Its user id.
@@ -66,7 +70,7 @@ impl Caller {
     #[must_use]
     pub const fn role(&self) -> Option<Role> {
         match self {
-            Self::Anonymous => None,
+            Self::Anonymous | Self::Customer(_) => None,
             Self::Staff(visitor) => Some(visitor.role),
             Self::Console { .. } => Some(Role::Owner),
         }
@@ -104,8 +108,21 @@ impl Call {
     pub fn visitor(&self) -> Result<&Visitor, ApiError> {
         match &self.caller {
             Caller::Staff(visitor) => Ok(visitor),
-            Caller::Console { .. } | Caller::Anonymous => {
+            Caller::Console { .. } | Caller::Customer(_) | Caller::Anonymous => {
                 Err(ApiError::denied("This is about your own account; log in with one."))
+            }
+        }
+    }
+
+    /// The subscriber who asks.
+    ///
+    /// # Errors
+    /// 403 for everybody else.
+    pub fn customer(&self) -> Result<&CustomerVisitor, ApiError> {
+        match &self.caller {
+            Caller::Customer(visitor) => Ok(visitor),
+            Caller::Staff(_) | Caller::Console { .. } | Caller::Anonymous => {
+                Err(ApiError::denied("This is for subscribers, about their own account."))
             }
         }
     }
@@ -246,6 +263,7 @@ mod tests {
             caller: Caller::Anonymous,
             actor: Actor::system(),
             source: None,
+            over_tls: false,
             now: Timestamp::UNIX_EPOCH,
         }
     }

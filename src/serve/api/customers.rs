@@ -434,7 +434,7 @@ fn fault(error: SubscriberError) -> Fault {
 }
 
 /// Reads a customer; over `held`, only the fields that are there differ from it.
-fn read(mut form: Form, held: Option<&Subscriber>) -> Result<Details, Fault> {
+pub(super) fn read(mut form: Form, held: Option<&Subscriber>) -> Result<Details, Fault> {
     let number = held.map(|held| held.customer_number.clone());
     let customer_number = form.nullable(&["customer_number"], number, Code::parse);
     let names = names(&mut form, held);
@@ -466,7 +466,7 @@ fn read(mut form: Form, held: Option<&Subscriber>) -> Result<Details, Fault> {
     form.finish(details)
 }
 
-fn names(form: &mut Form, held: Option<&Subscriber>) -> Option<(Line, Line)> {
+pub(super) fn names(form: &mut Form, held: Option<&Subscriber>) -> Option<(Line, Line)> {
     let whole = ["name", "full_name", "display_name"];
     if form.has(&whole) && !form.has(&["first_name", "last_name"]) {
         return form.required(&whole, None, |name| {
@@ -479,7 +479,7 @@ fn names(form: &mut Form, held: Option<&Subscriber>) -> Option<(Line, Line)> {
 }
 
 /// An address as an object, part by part, or as one text.
-fn address(form: &mut Form, names: &[&str], held: Address) -> Address {
+pub(super) fn address(form: &mut Form, names: &[&str], held: Address) -> Address {
     let Some(name) = names.iter().copied().find(|name| form.has(&[*name])) else { return held };
     let Some(mut inner) = form.inner(name) else {
         return match form.parsed(&[name], Line::parse) {

@@ -60,6 +60,8 @@ pub mod auth;
 pub mod auth_events;
 pub mod call;
 pub mod commit;
+pub mod customer;
+pub mod customer_auth;
 pub mod customers;
 pub mod edit;
 pub mod error;
@@ -73,6 +75,7 @@ pub mod router;
 pub mod services;
 pub mod sessions;
 pub mod shape;
+pub mod signups;
 pub mod system;
 pub mod users;
 pub mod why;
@@ -88,16 +91,19 @@ pub use shape::{Answer, Window};
 /// Every route of the API, but the two that describe it.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let resources: [fn() -> Vec<Route>; 11] = [
+    let resources: [fn() -> Vec<Route>; 14] = [
         audit::routes,
         auth::routes,
         auth_events::routes,
+        customer::routes,
+        customer_auth::routes,
         customers::routes,
         nas::routes,
         plans::routes,
         provisioning::routes,
         services::routes,
         sessions::routes,
+        signups::routes,
         system::routes,
         users::routes,
     ];

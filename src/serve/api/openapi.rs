@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::route::{Access, Route, Shape};
+use super::router::CUSTOMER_COOKIE;
 use super::shape::Answer;
 
 /// The two routes that describe `routes` and themselves.
@@ -64,7 +65,11 @@ pub fn document(routes: &[Route]) -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer" } },
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer" },
+                "customer": { "type": "http", "scheme": "bearer" },
+                "customer_cookie": { "type": "apiKey", "in": "cookie", "name": CUSTOMER_COOKIE },
+            },
         },
     })
 }
@@ -80,7 +85,13 @@ fn operation(route: &Route) -> Value {
         },
     });
     if route.access != Access::Public {
-        set(&mut operation, "security", json!([{ "bearer": [] }]));
+        let security = match route.access {
+            Access::Customer => json!([{ "customer": [] }, { "customer_cookie": [] }]),
+            Access::Public | Access::Staff(_) | Access::SelfStaff | Access::ConsoleOnly => {
+                json!([{ "bearer": [] }])
+            }
+        };
+        set(&mut operation, "security", security);
         set(&mut operation, "description", access_name(route.access).into());
     }
     if let Some(takes) = &route.takes {
@@ -167,6 +178,7 @@ fn access_name(access: Access) -> String {
         Access::Public => "anybody".to_owned(),
         Access::Staff(permission) => format!("needs {}", permission.name()),
         Access::SelfStaff => "any member of staff".to_owned(),
+        Access::Customer => "a subscriber, about themselves".to_owned(),
         Access::ConsoleOnly => "on the box only".to_owned(),
     }
 }

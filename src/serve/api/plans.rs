@@ -66,7 +66,8 @@ pub fn routes() -> Vec<Route> {
             "The public plans, as a bare list",
             public,
         )
-        .answers::<Vec<PlanView>>(200),
+        .answers::<Vec<PlanView>>(200)
+        .on_portal(),
     ]
 }
 

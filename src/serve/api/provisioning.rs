@@ -4,23 +4,25 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::app::App;
-use super::call::Call;
-use super::error::ApiError;
+use super::call::{Call, Caller};
+use super::error::{ApiError, Code};
 use super::route::{Access, Route};
 use super::services::ServiceView;
 use super::shape::Answer;
 use crate::catalogue::directory::ProvisioningStatus;
+use crate::catalogue::fault::Fault;
 use crate::domain::provisioning::ProvisioningTask;
 use crate::domain::role::Permission;
 
 /// The routes of provisioning.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let reading = Access::Staff(Permission::ServicesRead);
     let path = "/api/v1/provisioning/status/{customer_id}";
-    vec![Route::get(path, reading, "How far a customer's services are", status).answers::<StatusView>(200)]
+    let summary = "How far a signup or a customer's services are; in short for who has the id alone";
+    vec![Route::get(path, Access::Public, summary, status).answers::<StatusView>(200).on_portal()]
 }
 
 /// How far a customer's services are.
@@ -38,6 +40,19 @@ pub struct StatusView {
     pub services: Vec<ServiceView>,
     /// The latest task of each, newest first.
     pub tasks: Vec<TaskView>,
+}
+
+/// The same for who has the id alone: nothing says whose it is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BriefView {
+    /// As it was asked for.
+    pub customer_id: String,
+    /// `pending_confirmation`, `expired`, or as of [`StatusView`].
+    pub status: &'static str,
+    /// 0 to 100.
+    pub progress_percentage: u64,
+    /// The same in a sentence.
+    pub status_message: &'static str,
 }
 
 /// A provisioning task as the API shows it.
@@ -91,8 +106,47 @@ impl StatusView {
     }
 }
 
+impl StatusView {
+    /// What staff wrote about a lock is for staff.
+    fn without_notes(mut self) -> Self {
+        self.services.iter_mut().for_each(|service| service.locks.clear());
+        self
+    }
+}
+
 async fn status(app: App, call: Call) -> Result<Answer, ApiError> {
     let reference = call.parameters.get("customer_id").map_or("", String::as_str);
-    let status = app.catalogue.directory.provisioning(reference, call.now).await?;
-    Ok(Answer::ok(&StatusView::of(&status)))
+    let id: Option<Uuid> = reference.parse().ok();
+    if call.caller.may(Permission::ServicesRead) {
+        let kept = app.catalogue.directory.provisioning(reference, call.now).await;
+        return match (kept, id) {
+            // Staff may have the id of a signup too.
+            (Err(Fault::NotFound { .. }), Some(id)) => brief(&app, &call, id).await,
+            (kept, _) => Ok(Answer::ok(&StatusView::of(&kept?))),
+        };
+    }
+    let Some(id) = id else {
+        // Numbers can be counted through; ids cannot.
+        return Err(ApiError::new(Code::AuthenticationRequired, "Log in first, or ask by the id."));
+    };
+    match &call.caller {
+        Caller::Customer(visitor) if visitor.subscriber_id.0 == id => {
+            let kept = app.catalogue.directory.provisioning(reference, call.now).await?;
+            Ok(Answer::ok(&StatusView::of(&kept).without_notes()))
+        }
+        Caller::Customer(_) | Caller::Anonymous | Caller::Staff(_) | Caller::Console { .. } => {
+            brief(&app, &call, id).await
+        }
+    }
+}
+
+async fn brief(app: &App, call: &Call, id: Uuid) -> Result<Answer, ApiError> {
+    let found = app.reception.progress(id, call.now).await?;
+    let progress = found.ok_or_else(|| ApiError::not_found("signup or customer"))?;
+    Ok(Answer::ok(&BriefView {
+        customer_id: progress.id.to_string(),
+        status: progress.status,
+        progress_percentage: progress.percent,
+        status_message: progress.message,
+    }))
 }

@@ -42,6 +42,8 @@ pub struct Route {
     pub answers: (u16, Option<Shape>),
     /// Largest body, octets.
     pub body_limit: usize,
+    /// Whether the portal's listener serves it too, so that a subscriber's browser needs one origin.
+    pub on_portal: bool,
     /// What it runs.
     pub(super) handler: Handler,
 }
@@ -55,19 +57,22 @@ pub enum Access {
     Staff(Permission),
     /// Any member of staff, about themselves; and the console.
     SelfStaff,
+    /// A subscriber, about themselves; nobody else.
+    Customer,
     /// Only a process on this machine over the control socket.
     ConsoleOnly,
 }
 
 impl Access {
-    /// Whether a caller in that role passes; `None` is nobody. The console is not a role.
+    /// Whether a caller in that role passes; `None` is nobody. The console is not a role, and no role is a
+    /// subscriber.
     #[must_use]
     pub fn admits(self, role: Option<Role>) -> bool {
         match self {
             Self::Public => true,
             Self::Staff(permission) => role.is_some_and(|role| role.may(permission)),
             Self::SelfStaff => role.is_some(),
-            Self::ConsoleOnly => false,
+            Self::ConsoleOnly | Self::Customer => false,
         }
     }
 }
@@ -128,6 +133,7 @@ impl Route {
             takes: None,
             answers: (200, None),
             body_limit: BODY_LIMIT,
+            on_portal: false,
             handler,
         }
     }
@@ -158,6 +164,13 @@ impl Route {
     pub fn lists<T: ToSchema>(mut self) -> Self {
         self.is_list = true;
         self.answers::<T>(200)
+    }
+
+    /// The same route, served by the portal's listener too.
+    #[must_use]
+    pub const fn on_portal(mut self) -> Self {
+        self.on_portal = true;
+        self
     }
 
     /// The same route with another limit of its body, octets.

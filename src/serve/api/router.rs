@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, COOKIE, HOST, HeaderValue};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Response};
 use axum::routing::any;
@@ -23,9 +23,10 @@ use super::route::{Access, Alias, Methods, Route, RouteFault, Table};
 use super::shape::{Look, render_error};
 use crate::domain::audit::Actor;
 use crate::people::IdentifyError;
+use crate::people::customers::is_customer_token;
 use crate::serve::http::body;
 use crate::serve::http::guard::RequestId;
-use crate::serve::http::peer::Peer;
+use crate::serve::http::peer::{OverTls, Peer};
 
 /// Makes the router of a table.
 ///
@@ -96,7 +97,7 @@ async fn run(
 ) -> Result<super::shape::Answer, ApiError> {
     let now = app.clock.now();
     let peer = head.extensions.get::<Peer>().copied();
-    let caller = identify(app, route.access, peer, &head.headers, now).await?;
+    let caller = identify(app, route.access, peer, &head, now).await?;
     check_access(route.access, &caller)?;
     check_tenant(app, &head.headers)?;
     let body = body::read(&head.headers, body, route.body_limit).await?;
@@ -116,6 +117,7 @@ async fn run(
         caller,
         actor,
         source,
+        over_tls: head.extensions.get::<OverTls>().is_some(),
         now,
     };
     (route.handler)(app.clone(), call).await
@@ -126,32 +128,103 @@ async fn identify(
     app: &App,
     access: Access,
     peer: Option<Peer>,
-    headers: &HeaderMap,
+    head: &Parts,
     now: jiff::Timestamp,
 ) -> Result<Caller, ApiError> {
     if let Some(Peer::Unix(credentials)) = peer {
         return Ok(Caller::Console { uid: credentials.uid });
     }
-    let Some(token) = bearer(headers) else { return Ok(Caller::Anonymous) };
-    match app.people.identify(token, now).await {
-        Ok(visitor) => Ok(Caller::Staff(visitor)),
+    let found = match presented(head) {
+        None => Ok(None),
+        Some(Presented::Staff(token)) => staff(app, token, now).await,
+        Some(Presented::Customer(token)) => customer(app, token, now).await,
+        Some(Presented::Elsewhere) => Err(ApiError::denied(ELSEWHERE)),
+    };
+    match found {
+        Ok(Some(caller)) => Ok(caller),
+        Ok(None) => Ok(Caller::Anonymous),
         Err(_) if access == Access::Public => Ok(Caller::Anonymous),
-        Err(IdentifyError::NotValid) => {
-            Err(ApiError::new(Code::AuthenticationRequired, "Your login has ended; please log in again."))
-        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What a request brings to be known by.
+enum Presented<'r> {
+    Staff(&'r str),
+    Customer(&'r str),
+    /// A subscriber's cookie that another site's page may have sent along.
+    Elsewhere,
+}
+
+/// A header counts before the cookie; a cookie is for a subscriber only, and where something is changed only
+/// when the browser says that our own page asks.
+fn presented(head: &Parts) -> Option<Presented<'_>> {
+    if let Some(token) = bearer(&head.headers) {
+        return Some(match is_customer_token(token) {
+            true => Presented::Customer(token),
+            false => Presented::Staff(token),
+        });
+    }
+    let token = cookie(&head.headers, CUSTOMER_COOKIE).filter(|token| is_customer_token(token))?;
+    let reads = matches!(head.method, Method::GET | Method::HEAD);
+    Some(if reads || is_same_origin(&head.headers) {
+        Presented::Customer(token)
+    } else {
+        Presented::Elsewhere
+    })
+}
+
+async fn staff(app: &App, token: &str, now: jiff::Timestamp) -> Result<Option<Caller>, ApiError> {
+    match app.people.identify(token, now).await {
+        Ok(visitor) => Ok(Some(Caller::Staff(visitor))),
+        Err(IdentifyError::NotValid) => Err(ApiError::new(Code::AuthenticationRequired, LOGIN_ENDED)),
         Err(IdentifyError::Read(error)) => Err(error.into()),
     }
 }
 
+async fn customer(app: &App, token: &str, now: jiff::Timestamp) -> Result<Option<Caller>, ApiError> {
+    match app.reception.visitor(token, now).await? {
+        Some(visitor) => Ok(Some(Caller::Customer(visitor))),
+        None => Err(ApiError::new(Code::AuthenticationRequired, LOGIN_ENDED)),
+    }
+}
+
+/// Whether the browser says that a page of ours asks, or the person themselves (Fetch Metadata; the Origin
+/// header of RFC 6454 section 7).
+#[must_use]
+pub fn is_same_origin(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    match (text("sec-fetch-site"), text("origin")) {
+        (Some(site), _) => matches!(site, "same-origin" | "none"),
+        (None, Some(origin)) => {
+            let authority = origin.split_once("://").map(|(_, rest)| rest);
+            authority.is_some() && authority == text(HOST.as_str())
+        }
+        (None, None) => false,
+    }
+}
+
+/// The value of a cookie.
+#[must_use]
+pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = pairs.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(given, _)| *given == name).map(|(_, value)| value)
+}
+
 /// The token of `Authorization: Bearer` (RFC 6750 section 2.1).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 fn check_access(access: Access, caller: &Caller) -> Result<(), ApiError> {
-    let console = matches!(caller, Caller::Console { .. });
-    if console || access.admits(caller.role()) {
+    let admitted = match caller {
+        Caller::Console { .. } => access != Access::Customer,
+        Caller::Customer(_) => matches!(access, Access::Public | Access::Customer),
+        Caller::Staff(_) | Caller::Anonymous => access.admits(caller.role()),
+    };
+    if admitted {
         return Ok(());
     }
     match (access, caller) {
@@ -161,6 +234,8 @@ fn check_access(access: Access, caller: &Caller) -> Result<(), ApiError> {
         (_, Caller::Anonymous) => {
             Err(ApiError::new(Code::AuthenticationRequired, "Log in first, and send the access token."))
         }
+        (Access::Customer, _) => Err(ApiError::denied("This is for subscribers, about their own account.")),
+        (_, Caller::Customer(_)) => Err(ApiError::denied("This is for staff.")),
         (Access::Staff(permission), _) => {
             Err(ApiError::denied(format!("Your role does not include {}.", permission.name())))
         }
@@ -181,6 +256,9 @@ fn actor(caller: &Caller, source: Option<String>, id: &RequestId) -> Actor {
     let (actor, name) = match caller {
         Caller::Anonymous => ("public".to_owned(), "public".to_owned()),
         Caller::Staff(visitor) => (format!("staff:{}", visitor.staff_id), visitor.name.clone()),
+        Caller::Customer(visitor) => {
+            (format!("subscriber:{}", visitor.subscriber_id), "subscriber".to_owned())
+        }
         Caller::Console { uid } => (format!("console:{uid}"), format!("console (uid {uid})")),
     };
     Actor { id: actor, name, source, request_id: Some(id.0.to_string()) }
@@ -214,3 +292,7 @@ fn find_name(method: &Method) -> Option<&'static str> {
 
 /// Which tenant a client believes to talk to.
 const TENANT: &str = "x-tenant-id";
+/// The cookie that carries a subscriber's token.
+pub const CUSTOMER_COOKIE: &str = "customer_access_token";
+const LOGIN_ENDED: &str = "Your login has ended; please log in again.";
+const ELSEWHERE: &str = "The request does not come from a page of this site.";

@@ -85,7 +85,7 @@ pub struct SessionView {
 }
 
 impl SessionView {
-    fn of(kept: &Kept) -> Self {
+    pub(super) fn of(kept: &Kept) -> Self {
         let (session, used) = (&kept.session, kept.counters);
         let heard = i64::try_from(used.heard_millis).ok().filter(|millis| *millis > 0);
         Self {

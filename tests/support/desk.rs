@@ -1,0 +1,70 @@
+//! A reception as the daemon wires it, for the APIs that tests start: no network of this box, so no device.
+
+#![allow(missing_docs, dead_code, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::sync::Arc;
+
+use dotmac_edge::access::{Access, ClassKey, Parts as AccessParts};
+use dotmac_edge::base::clock::Clock;
+use dotmac_edge::base::entropy::Entropy;
+use dotmac_edge::catalogue::Catalogue;
+use dotmac_edge::notify::{Post, Security, Smtp, SmtpSettings};
+use dotmac_edge::people::People;
+use dotmac_edge::people::subscribers::Subscribers;
+use dotmac_edge::reception::{Parts, Reception, SignupSettings};
+use dotmac_edge::store::Store;
+use dotmac_edge::store::snapshot::Snapshot;
+use dotmac_edge::store::vault::Vault;
+use jiff::tz::TimeZone;
+
+pub struct Rooms<'a> {
+    pub store: &'a Store,
+    pub vault: &'a Vault,
+    pub clock: &'a Clock,
+    pub people: &'a People,
+    pub subscribers: &'a Subscribers,
+    pub catalogue: &'a Catalogue,
+    pub post: &'a Post,
+}
+
+/// A queue that sends to the server on this port, or nowhere.
+pub fn post(store: &Store, vault: &Vault, port: Option<u16>) -> Post {
+    let server = port.map(|port| {
+        let from = "Lekki WiFi <wifi@example.net>".to_owned();
+        let host = "127.0.0.1".to_owned();
+        Smtp::new(SmtpSettings { host, port, security: Security::Plain, login: None, from }).unwrap()
+    });
+    Post::new(store.clone(), vault.clone(), Entropy::System, server)
+}
+
+pub async fn reception(rooms: Rooms<'_>) -> Reception {
+    let unseal = rooms.vault.clone();
+    let unseal = Box::new(move |context: &str, sealed: &str| {
+        let sealed = dotmac_edge::store::SealedSecret::parse(sealed).ok()?;
+        unseal.unseal(context, &sealed).ok()
+    });
+    let access = Access::open(AccessParts {
+        store: rooms.store.clone(),
+        snapshot: Arc::new(Snapshot::new(unseal)),
+        class_key: ClassKey::new(&rooms.vault.derive("class")).unwrap(),
+        zone: TimeZone::get("Africa/Lagos").unwrap(),
+        entropy: Entropy::System,
+    });
+    Reception::new(Parts {
+        store: rooms.store.clone(),
+        vault: rooms.vault.clone(),
+        entropy: Entropy::System,
+        access: access.await.unwrap(),
+        people: rooms.people.clone(),
+        subscribers: rooms.subscribers.clone(),
+        catalogue: rooms.catalogue.clone(),
+        post: rooms.post.clone(),
+        clock: rooms.clock.clone(),
+        signup: SignupSettings {
+            open: true,
+            origin: "https://portal.example.net".to_owned(),
+            site: "Lekki POP 1".to_owned(),
+        },
+    })
+}
