@@ -23,7 +23,8 @@ use dotmac_edge::people::subscribers::Subscribers;
 use dotmac_edge::serve::api::{self, App, Parts, Route, Site};
 use dotmac_edge::serve::control::{self, Place};
 use dotmac_edge::serve::http::server::{self, Listener};
-use dotmac_edge::store::vault::Vault;
+use dotmac_edge::store::snapshot::Unseal;
+use dotmac_edge::store::vault::{SealedSecret, Vault};
 use dotmac_edge::store::{Store, tables};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -34,7 +35,7 @@ use super::desk::{self, Rooms};
 use super::http::Client;
 
 /// No NAS speaks to this API, so no session is open and nothing runs under an old answer.
-struct NoNetwork;
+pub struct NoNetwork;
 
 impl Prover for NoNetwork {
     fn proof<'a>(&'a self, _: &'a Service) -> Pin<Box<dyn Future<Output = Proof> + Send + 'a>> {
@@ -160,6 +161,15 @@ impl Edge {
         let client = self.client.token(answer["access_token"].as_str().unwrap());
         (answer, client)
     }
+}
+
+/// Opens what the snapshot keeps sealed.
+pub fn unsealer(vault: &Vault) -> Unseal {
+    let vault = vault.clone();
+    Box::new(move |context, sealed| {
+        let sealed = SealedSecret::parse(sealed).ok()?;
+        vault.unseal(context, &sealed).ok()
+    })
 }
 
 impl Drop for Edge {

@@ -38,13 +38,4 @@ impl Peer {
             Self::Unix(_) => None,
         }
     }
-
-    /// Whether nobody on the way could read the request.
-    #[must_use]
-    pub const fn is_private(&self) -> bool {
-        match self {
-            Self::Tls(_) | Self::Unix(_) => true,
-            Self::Tcp(_) => false,
-        }
-    }
 }

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::guard::Guard;
-use super::peer::{Credentials, Peer};
+use super::peer::{Credentials, OverTls, Peer};
 use super::places::{Place, Places};
 use super::tls::Tls;
 
@@ -196,6 +196,9 @@ impl Door {
     async fn answer(&self, request: Request<hyper::body::Incoming>, peer: Peer) -> Response<Body> {
         let (mut head, body) = request.into_parts();
         head.extensions.insert(peer);
+        if matches!(peer, Peer::Tls(_)) {
+            head.extensions.insert(OverTls);
+        }
         if let Some(answer) = self.settings.front.as_ref().and_then(|front| front(&head)) {
             return answer;
         }

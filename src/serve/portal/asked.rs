@@ -27,7 +27,7 @@ use crate::people::device::cookie_name;
 use crate::reception::Arrived;
 use crate::serve::http::body;
 use crate::serve::http::guard::RequestId;
-use crate::serve::http::peer::Peer;
+use crate::serve::http::peer::{OverTls, Peer};
 
 /// One request.
 pub(super) struct Asked {
@@ -37,7 +37,7 @@ pub(super) struct Asked {
     pub(super) actor: Actor,
     pub(super) headers: HeaderMap,
     pub(super) query: Option<String>,
-    is_private: bool,
+    over_tls: bool,
     /// The browser's own cookie, and whether it has to be given one.
     browser: Option<(String, bool)>,
 }
@@ -67,7 +67,7 @@ impl FromRequestParts<Portal> for Asked {
             actor,
             query: head.uri.query().map(str::to_owned),
             headers: head.headers.clone(),
-            is_private: peer.is_some_and(|peer| peer.is_private()),
+            over_tls: head.extensions.get::<OverTls>().is_some(),
             browser,
         })
     }
@@ -183,7 +183,7 @@ impl Asked {
     }
 
     fn set_cookie(&self, name: &str, value: &str, lasts_secs: i64) -> Option<HeaderValue> {
-        let secure = if self.is_private { "; Secure" } else { "" };
+        let secure = if self.over_tls { "; Secure" } else { "" };
         let text = format!("{name}={value}; Max-Age={lasts_secs}; Path=/; HttpOnly; SameSite=Lax{secure}");
         HeaderValue::from_str(&text).ok()
     }

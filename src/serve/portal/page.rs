@@ -167,6 +167,7 @@ pub(super) struct SessionRow {
 }
 
 /// Where to go from a message: path and words, the likeliest first.
+#[derive(Clone, Copy)]
 pub(super) struct Links(pub(super) &'static [(&'static str, &'static str)]);
 
 /// A page for this client.
