@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::{self, Desk, MailError};
+use super::portal::{self, PortalError};
 use super::{Claim, Running, console, gateway, jobs, metrics, radius_settings, session_defaults};
 use crate::access::{Access, ClassKey};
 use crate::base::clock::Clock;
@@ -85,6 +86,9 @@ pub enum StartError {
     /// The mail server.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// The portal.
+    #[error(transparent)]
+    Portal(#[from] PortalError),
     /// The gateway's settings contradict themselves.
     #[error("[gateway]: {0}")]
     Policy(#[source] PolicyError),
@@ -124,6 +128,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     let bound = bind_radius(&config)?;
     let admin_listener = listen(config.http.admin, "http.admin").await?;
     let metrics_listener = listen(config.http.metrics, "http.metrics").await?;
+    let portal_listeners = portal::bind(&config)?;
 
     snapshot.load(&store).await?;
     let world = World { config: &config, clock: &clock, entropy: &entropy, store: &store, vault: &vault };
@@ -179,11 +184,12 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     let serve = |listener, router| {
         tokio::spawn(server::serve(listener, router, settings.clone(), stop_doors.clone()))
     };
-    let tasks = vec![
+    let mut tasks = vec![
         serve(Listener::Tcp(admin_listener), router.clone()),
         serve(control, router),
         serve(Listener::Tcp(metrics_listener), metrics_page::router(metrics::text)),
     ];
+    tasks.extend(portal::open(portal_listeners, &config, &app, &vault, &stop_doors)?);
     let radius = open_radius(bound, &world, &access, &passwords)?;
     Ok(Running {
         started: config.clone(),

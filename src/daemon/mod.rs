@@ -13,6 +13,7 @@ mod jobs;
 mod life;
 mod metrics;
 mod notify;
+mod portal;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
