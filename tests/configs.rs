@@ -122,7 +122,10 @@ const WRONG: &[Case] = &[
     ),
     ("[gateway]\nenabled = true", &[(5, 11, "gateway.enabled", "listeners", "[portal]")]),
     ("[gateway]\naccess = [\"lan 0\"]", &[(5, 11, "gateway.access[0]", "interface name", "ip link")]),
-    ("[gateway]\ngarden = [\"bank.example\"]", &[(5, 11, "gateway.garden[0]", "neither", "not looked up")]),
+    (
+        "[gateway]\ngarden = [\"bank.example:8443\"]",
+        &[(5, 11, "gateway.garden[0]", "not an address", "no others")],
+    ),
     (
         "[portal]\nname = \"p.example\"\nhttp = \"0.0.0.0:80\"\nhttps = \"0.0.0.0:443\"\n\
          [gateway]\nenabled = true\naccess = \"lan0\"\nuplink = \"lan0\"",

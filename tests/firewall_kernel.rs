@@ -614,3 +614,18 @@ fn a_thousand_single_activations_and_ten_thousand_at_once_are_quick() {
     timed("to none, with two listings", &Wanted::new());
     assert!(total < Duration::from_secs(5), "{total:?}");
 }
+
+#[test]
+fn the_walled_garden_opens_to_a_names_addresses_on_the_webs_ports_and_only_there() {
+    let edge = Edge::new();
+    let phone = &edge.world.phone;
+    assert_eq!(connect(phone, WEB4, 443), Err(ErrorKind::ConnectionRefused));
+    let addresses = [WEB4, WEB6].map(|address| address.parse().unwrap());
+    edge.on(|gateway| gateway.open_garden(&addresses).unwrap());
+    edge.on(|gateway| gateway.open_garden(&addresses).expect("again begins the hour anew"));
+    for web in [WEB4, WEB6] {
+        assert_eq!(connect(phone, web, 443).as_deref(), Ok("web"), "{web}");
+        assert_eq!(connect(phone, web, 80).as_deref(), Ok("web"), "{web} is not the portal");
+        assert_eq!(connect(phone, web, 5000), Err(ErrorKind::ConnectionRefused), "{web}");
+    }
+}

@@ -333,6 +333,22 @@ impl Access {
         outcome.map(|_| true)
     }
 
+    /// Ends the only local session of a service when nothing has passed it for a while: its device has gone,
+    /// or goes by another hardware address now, and must not keep its owner out. True when it did.
+    ///
+    /// # Errors
+    /// When the store does not take it; then it is still open.
+    pub async fn give_way(&self, service: ServiceId, now: Timestamp) -> Result<bool, CommitError> {
+        let mut held = self.sessions.locals().of_holder(service.0);
+        let (Some(only), true) = (held.pop(), held.is_empty()) else { return Ok(false) };
+        let moved = self.sessions.locals().moved_at(only.local.holder).unwrap_or(only.opened_at);
+        let silent = now.duration_since(moved.max(only.opened_at));
+        if silent < GIVES_WAY_AFTER {
+            return Ok(false);
+        }
+        self.close_key(&only.key, CloseReason::Replaced, now).await
+    }
+
     /// Ends the local sessions whose time, quota, entitlement or patience is over.
     ///
     /// # Errors
@@ -442,7 +458,7 @@ impl Access {
             return Ok((Standing { rates, remaining_octets: None }, held.local.ends_at));
         };
         let refused = |refusal| CloseReason::NotEntitled { refusal };
-        let login = self.snapshot.service(service).ok_or(refused(Refusal::ServiceEnded))?;
+        let login = self.snapshot.service(service).ok_or_else(|| refused(Refusal::ServiceEnded))?;
         let yes = self.entitlement(&login, now).map_err(refused)?;
         if let Reach::Captive { reason } = yes.access {
             return Err(refused(Refusal::Locked { reason }));
@@ -503,6 +519,8 @@ pub(super) fn millis(now: Timestamp) -> u64 {
     u64::try_from(now.as_millisecond()).unwrap_or(0)
 }
 
+/// A phone in a pocket says something at least so often; one that says nothing has gone.
+const GIVES_WAY_AFTER: SignedDuration = SignedDuration::from_mins(3);
 /// How long counters may go unread.
 const BETWEEN_READINGS: SignedDuration = SignedDuration::from_secs(READING_SECS);
 const READING_SECS: i64 = 10;

@@ -13,6 +13,7 @@ mod customer;
 mod demo;
 mod doctor;
 mod error;
+mod gateway;
 mod human;
 mod nas;
 mod plan;
@@ -89,6 +90,9 @@ enum Command {
     /// Network sessions
     #[command(subcommand)]
     Session(session::Session),
+    /// This box as a gateway: who passes, and removing its rules
+    #[command(subcommand)]
+    Gateway(gateway::Gateway),
     /// Explain why a subscriber is, or is not, let in
     Why(why::Why),
     /// Take a verified backup of the store
@@ -141,6 +145,7 @@ fn run(context: &Context, command: Command) -> Result<(), CliError> {
         Command::Customer(customer) => customer.run(context),
         Command::Service(service) => service.run(context),
         Command::Session(session) => session.run(context),
+        Command::Gateway(gateway) => gateway.run(context),
         Command::Why(why) => why.run(context),
         Command::Backup(backup) => backup.run(context),
         Command::Restore(restore) => restore.run(context),

@@ -8,6 +8,7 @@ use super::error::CliError;
 use super::table::Table;
 use super::talk::{Load, Talk, encoded, with_query};
 use super::{Context, read, stdin};
+use crate::domain::nas::{GATEWAY, GATEWAY_NAME};
 
 /// NAS: who may speak RADIUS to this box.
 #[derive(Debug, Subcommand)]
@@ -213,7 +214,13 @@ pub(super) fn id_of(daemon: &Talk, nas: &str) -> Result<String, CliError> {
 /// Adds `nas_name` to each record of a list that has a `nas_id`.
 pub(super) fn name_them(daemon: &Talk, list: &mut Value) -> Result<(), CliError> {
     let known = daemon.get(&format!("{PATH}?limit={LIST_LIMIT}"))?;
-    let name_of = |id: &Value| read::items(&known).iter().find(|nas| nas.get("id") == Some(id))?.get("name");
+    let here = (json!(GATEWAY.to_string()), json!(GATEWAY_NAME));
+    let name_of = |id: &Value| {
+        if *id == here.0 {
+            return Some(&here.1);
+        }
+        read::items(&known).iter().find(|nas| nas.get("id") == Some(id))?.get("name")
+    };
     for one in list.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten() {
         let name = one.get("nas_id").and_then(name_of).cloned();
         if let (Some(fields), Some(name)) = (one.as_object_mut(), name) {

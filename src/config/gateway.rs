@@ -5,7 +5,7 @@ use toml::de::DeValue;
 
 use super::fault::Wrong;
 use super::kind::{Kind, OneOrMany, quoted, text};
-use super::portal::Portal;
+use super::portal::{HostName, Portal};
 use super::reader::{Applies, Section, within};
 use crate::firewall::name::InterfacePattern;
 use crate::firewall::policy::{self, Limits, Networks, Policy, PolicyError};
@@ -22,7 +22,7 @@ pub struct Gateway {
     /// Whether private IPv4 sources leave under the uplink's address.
     pub masquerade: bool,
     /// Reached on ports 80 and 443 before login.
-    pub garden: Vec<IpNet>,
+    pub garden: Vec<Garden>,
     /// Never reached from an access interface.
     pub protected: Vec<IpNet>,
     /// Local port of the resolver that captive devices get.
@@ -59,9 +59,54 @@ impl Gateway {
         let networks = Networks {
             masquerade: if self.masquerade { PRIVATE.to_vec() } else { Vec::new() },
             protected: self.protected.clone(),
-            garden: self.garden.clone(),
+            garden: self.garden.iter().filter_map(Garden::network).collect(),
         };
         Policy::new(self.access.clone(), self.uplink.clone(), doors, networks, Limits::default())
+    }
+}
+
+/// What everybody may reach before login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Garden {
+    /// An address or a network.
+    Network(IpNet),
+    /// A name, whose addresses are looked up as long as the daemon runs.
+    Name(HostName),
+}
+
+impl Garden {
+    fn network(&self) -> Option<IpNet> {
+        match self {
+            Self::Network(network) => Some(*network),
+            Self::Name(_) => None,
+        }
+    }
+}
+
+impl Kind for Garden {
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        let written = text(value, "an address, a network or a name", "\"pay.example.net\"")?;
+        if let Ok(network) = IpNet::read(value) {
+            return Ok(Self::Network(network));
+        }
+        let (host, port) = match written.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') => (host, Some(port)),
+            Some(_) | None => (written, None),
+        };
+        let fits = port.is_none_or(|port| matches!(port, "80" | "443"));
+        HostName::parse(host).filter(|_| fits).map(Self::Name).ok_or_else(|| {
+            Wrong::new(
+                format!("{} is not an address, a network or a name", quoted(written)),
+                "write for example \"203.0.113.0/24\" or \"pay.example.net\"; ports 80 and 443 are opened, no others can be",
+            )
+        })
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Network(network) => network.show(),
+            Self::Name(name) => name.show(),
+        }
     }
 }
 
@@ -85,7 +130,7 @@ impl Kind for IpNet {
         one.or_else(|_| written.parse::<Self>().map(|net| net.trunc())).map_err(|_| {
             Wrong::new(
                 format!("{} is neither an address nor a network", quoted(written)),
-                "write for example \"203.0.113.7\" or \"2001:db8::/32\"; names are not looked up by this version",
+                "write for example \"203.0.113.7\" or \"2001:db8::/32\"",
             )
         })
     }

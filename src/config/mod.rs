@@ -29,7 +29,7 @@ use std::path::Path;
 
 pub use control::Control;
 pub use fault::Fault;
-pub use gateway::Gateway;
+pub use gateway::{Garden, Gateway};
 pub use http::Http;
 pub use load::{Environment, MAX_FILE_OCTETS, load};
 pub use log::Log;

@@ -57,7 +57,7 @@ impl HostName {
         &self.0
     }
 
-    fn parse(written: &str) -> Option<Self> {
+    pub(super) fn parse(written: &str) -> Option<Self> {
         let label = |label: &str| {
             (1..=63).contains(&label.len())
                 && !label.starts_with('-')

@@ -15,17 +15,20 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::{self, Desk, MailError};
-use super::{Claim, Running, console, jobs, metrics, radius_settings};
+use super::{Claim, Running, console, gateway, jobs, metrics, radius_settings, session_defaults};
 use crate::access::{Access, ClassKey};
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::base::health::Health;
-use crate::base::jobs::{Jobs, NameTaken};
+use crate::base::jobs::{Activator, Jobs, NameTaken};
 use crate::catalogue::Catalogue;
 use crate::catalogue::provision::Prover;
 use crate::config::{Config, Engine, Environment, Origin, SecretError, box_key};
 use crate::domain::provisioning::Proof;
 use crate::domain::service::Service;
+use crate::enforce::Enforcer;
+use crate::firewall::kernel::GatewayError;
+use crate::firewall::policy::PolicyError;
 use crate::notify::Post;
 use crate::people::password::{Cost, PasswordError, Passwords, QUEUE};
 use crate::people::subscribers::Subscribers;
@@ -82,6 +85,12 @@ pub enum StartError {
     /// The mail server.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// The gateway's settings contradict themselves.
+    #[error("[gateway]: {0}")]
+    Policy(#[source] PolicyError),
+    /// The gateway's rules cannot be put in force.
+    #[error("the gateway cannot be closed to strangers, so nothing is started: {0}")]
+    Gateway(#[source] GatewayError),
     /// A job is wired twice: our fault.
     #[error(transparent)]
     Jobs(#[from] NameTaken),
@@ -111,6 +120,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     let vault = open_vault(&config, &entropy)?;
     let snapshot = Arc::new(Snapshot::new(unsealer(&vault)));
     let store = open_store(&config, &clock, &entropy, &vault, &snapshot)?;
+    let closed = gateway::close(&config)?;
     let bound = bind_radius(&config)?;
     let admin_listener = listen(config.http.admin, "http.admin").await?;
     let metrics_listener = listen(config.http.metrics, "http.metrics").await?;
@@ -119,10 +129,15 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     let world = World { config: &config, clock: &clock, entropy: &entropy, store: &store, vault: &vault };
     let access = open_access(&world, snapshot).await?;
 
+    access.set_defaults(session_defaults(&config));
     let health = Health::new();
+    let due = Activator::new();
+    let wired =
+        gateway::Wiring { access: &access, clock: &clock, entropy: &entropy, health: &health, due: &due };
+    let enforcer = closed.map(|closed| gateway::start(closed, &wired)).transpose()?;
     let passwords = passwords(&config, &entropy)?;
     let post = desk::post(&config.mail, &store, &vault, &entropy)?;
-    let app = build_app(&world, &access, &health, &passwords, &post);
+    let app = build_app(&world, &access, &health, &passwords, (&post, enforcer.as_ref()));
     let claim = offer_claim(&app, &config, &clock).await?;
     let (stop_doors, stop_jobs) = (CancellationToken::new(), CancellationToken::new());
     let jobs = Jobs::new();
@@ -137,13 +152,18 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         health: &health,
         interim_secs: &interim_secs,
     };
-    let job_tasks = jobs::start(&jobs, &wiring, &stop_jobs)?;
+    let mut job_tasks = jobs::start(&jobs, &wiring, &stop_jobs)?;
+    if let Some(enforcer) = &enforcer {
+        let own = gateway::Own { jobs: &jobs, enforcer, store: &store, config: &config, stop: &stop_jobs };
+        job_tasks.extend(gateway::tasks(&own, &wired)?);
+    }
 
     let looked = console::Looked {
         store: store.clone(),
         access: Arc::clone(&access),
         health: health.clone(),
         jobs: jobs.clone(),
+        enforcer: enforcer.clone(),
     };
     let mut routes = api::routes();
     routes.extend(api::why::routes(&access));
@@ -167,6 +187,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         config,
         store,
         access,
+        enforcer,
         app,
         radius,
         admin,
@@ -299,7 +320,7 @@ fn build_app(
     access: &Arc<Access>,
     health: &Health,
     passwords: &Passwords,
-    post: &Post,
+    (post, enforcer): (&Post, Option<&Enforcer>),
 ) -> App {
     let World { config, clock, entropy, store, vault } = *world;
     let site = &config.site;
@@ -318,6 +339,7 @@ fn build_app(
         subscribers: &subscribers,
         catalogue: &catalogue,
         post,
+        enforcer,
     });
     App::new(api::Parts {
         store: store.clone(),

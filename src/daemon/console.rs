@@ -10,6 +10,7 @@ use crate::access::Access;
 use crate::base::health::{Health, Severity, Warning};
 use crate::base::jobs::{Jobs, Outcome, Status};
 use crate::domain::role::Permission;
+use crate::enforce::{Enforcer, ForeignChain};
 use crate::serve::api::{Access as Permitted, Answer, ApiError, App, Call, Code, Route};
 use crate::store::Store;
 
@@ -20,18 +21,25 @@ pub(super) struct Looked {
     pub(super) access: Arc<Access>,
     pub(super) health: Health,
     pub(super) jobs: Jobs,
+    pub(super) enforcer: Option<Enforcer>,
 }
 
 /// The routes.
 pub(super) fn routes(looked: &Looked) -> Vec<Route> {
     let with = |looked: &Looked| looked.clone();
-    let (health, check, backup) = (with(looked), with(looked), with(looked));
+    let (health, gateway, check, backup) = (with(looked), with(looked), with(looked), with(looked));
     vec![
         Route::get(
             "/api/v1/system/health",
             Permitted::Staff(Permission::SystemRead),
             "What is wrong with the box, and what its jobs do",
             move |_: App, _: Call| std::future::ready(Ok(tell_health(&health))),
+        ),
+        Route::get(
+            "/api/v1/system/gateway",
+            Permitted::Staff(Permission::SystemRead),
+            "How this box as a gateway is",
+            move |_: App, _: Call| std::future::ready(Ok(tell_gateway(&gateway))),
         ),
         Route::post(
             "/api/v1/system/store-check",
@@ -58,6 +66,21 @@ fn tell_health(looked: &Looked) -> Answer {
         "services": looked.access.snapshot().services(),
         "sessions_open": looked.access.open_sessions(),
         "answers_left_out_of_the_log": looked.access.log().left_out(),
+    }))
+}
+
+fn tell_gateway(looked: &Looked) -> Answer {
+    let Some(enforcer) = &looked.enforcer else { return Answer::ok(&json!({ "enabled": false })) };
+    let state = enforcer.state();
+    let chain = |chain: &ForeignChain| json!({ "table": chain.table, "chain": chain.chain, "hook": chain.hook, "drops": chain.drops });
+    Answer::ok(&json!({
+        "enabled": true,
+        "looked_at": state.looked_at,
+        "admitted": state.admitted,
+        "sessions": looked.access.local_sessions(),
+        "repairs": state.repairs,
+        "foreign": state.foreign.iter().map(chain).collect::<Vec<Value>>(),
+        "fault": state.fault,
     }))
 }
 

@@ -12,6 +12,7 @@ use crate::base::health::{Health, Severity, Warning};
 use crate::base::jobs::{Job, Outcome, Report};
 use crate::catalogue::Catalogue;
 use crate::config::{Config, Environment, Mail, MailSecurity, SecretError};
+use crate::enforce::Enforcer;
 use crate::notify::{Post, Security, Sent, Smtp, SmtpError, SmtpSettings};
 use crate::people::People;
 use crate::people::subscribers::Subscribers;
@@ -42,6 +43,7 @@ pub(super) struct Desk<'a> {
     pub(super) subscribers: &'a Subscribers,
     pub(super) catalogue: &'a Catalogue,
     pub(super) post: &'a Post,
+    pub(super) enforcer: Option<&'a Enforcer>,
 }
 
 /// The queue of messages, with the server that the configuration names.
@@ -79,6 +81,7 @@ pub(super) fn reception(desk: &Desk<'_>) -> Reception {
         subscribers: desk.subscribers.clone(),
         catalogue: desk.catalogue.clone(),
         post: desk.post.clone(),
+        enforcer: desk.enforcer.cloned(),
         clock: desk.clock.clone(),
         signup: SignupSettings {
             open: portal.signup && portal.is_on() && desk.post.has_server(),

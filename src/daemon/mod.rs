@@ -8,6 +8,7 @@ mod boot;
 mod console;
 mod desk;
 mod disk;
+mod gateway;
 mod jobs;
 mod life;
 mod metrics;
@@ -25,9 +26,10 @@ pub use boot::{StartError, start};
 pub use desk::MailError;
 pub use life::{RunError, run};
 
-use crate::access::Access;
+use crate::access::{Access, SessionDefaults};
 use crate::base::secret::Secret;
 use crate::config::{Applies, Change, Config, diff};
+use crate::enforce::Enforcer;
 use crate::serve::api::App;
 use crate::serve::radius::{RadiusDoor, Settings};
 use crate::store::Store;
@@ -49,6 +51,7 @@ pub struct Running {
     config: Config,
     store: Store,
     access: Arc<Access>,
+    enforcer: Option<Enforcer>,
     app: App,
     radius: RadiusDoor,
     admin: SocketAddr,
@@ -113,6 +116,7 @@ impl Running {
         let settings = radius_settings(&config);
         self.interim_secs.store(settings.interim_secs, Ordering::Relaxed);
         self.radius.set(settings);
+        self.access.set_defaults(session_defaults(&config));
         self.config = config;
     }
 
@@ -139,9 +143,18 @@ impl Running {
         for task in self.job_tasks {
             let _ = task.await;
         }
+        if let Some(enforcer) = &self.enforcer {
+            enforcer.stop();
+        }
         jobs::flush_auth_log(&self.access, &self.store, &self.app.entropy).await;
         self.store.close().await;
     }
+}
+
+/// What a session of this gateway gets where its plan says nothing.
+fn session_defaults(config: &Config) -> SessionDefaults {
+    let Settings { session_secs, idle_secs, .. } = radius_settings(config);
+    SessionDefaults { session_secs, idle_secs }
 }
 
 /// The RADIUS door's settings by this configuration.

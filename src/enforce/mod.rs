@@ -153,6 +153,11 @@ impl Enforcer {
         self.send(Task::LookAtAll);
     }
 
+    /// Opens the walled garden to these addresses for an hour.
+    pub fn open_garden(&self, addresses: Vec<IpAddr>) {
+        self.send(Task::Garden(addresses));
+    }
+
     /// The device behind an address on an access interface.
     #[must_use]
     pub fn locate(&self, address: IpAddr) -> Option<Device> {

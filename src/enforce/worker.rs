@@ -6,6 +6,7 @@
 //! slow is done.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
@@ -33,6 +34,8 @@ pub(super) enum Task {
     LookAtAll,
     /// Read and count one holder.
     Read(Uuid, Answer),
+    /// Open the walled garden to these addresses for an hour.
+    Garden(Vec<IpAddr>),
     /// Somebody else changed the firewall, or may have.
     News {
         /// Whether our table went.
@@ -74,6 +77,7 @@ struct Believed {
 struct Round {
     looks: BTreeMap<Uuid, Vec<Answer>>,
     reads: Vec<(Uuid, Answer)>,
+    garden: Vec<IpAddr>,
     all: bool,
     survey: bool,
     at_once: bool,
@@ -131,6 +135,9 @@ impl Worker {
             let _ = answer.send(outcome);
         }
         self.keep(closed, runtime);
+        if let Err(error) = self.gateway.open_garden(&round.garden) {
+            tracing::warn!(%error, "The walled garden could not be opened to a name's addresses");
+        }
         if round.all || self.shared.take_overflow() {
             self.next_look = self.parts.clock.monotonic();
         }
@@ -302,8 +309,8 @@ impl Worker {
                     state.admitted = admitted;
                     state.fault = None;
                 });
-                #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-                metrics::gauge!("gateway_admitted").set(admitted as f64);
+                metrics::gauge!("gateway_admitted")
+                    .set(f64::from(u32::try_from(admitted).unwrap_or(u32::MAX)));
             }
             Err(error) => {
                 self.survey_wanted = true;
@@ -539,6 +546,7 @@ impl Round {
                 Task::Look(holder, answer) => round.looks.entry(holder).or_default().extend(answer),
                 Task::LookAtAll => round.all = true,
                 Task::Read(holder, answer) => round.reads.push((holder, answer)),
+                Task::Garden(addresses) => round.garden = addresses,
                 Task::News { table_gone } => {
                     round.survey = true;
                     round.at_once |= table_gone;

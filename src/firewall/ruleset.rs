@@ -8,6 +8,7 @@
 //! drops the latter without a word. Every meter here needs them, and one transaction is in one language.
 
 use std::fmt::{Display, Write};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
@@ -78,6 +79,21 @@ pub fn render(policy: &Policy) -> String {
 #[must_use]
 pub fn render_anew(policy: &Policy) -> String {
     format!("{}{}", removal(), render(policy))
+}
+
+/// The transaction that opens the walled garden to these addresses for an hour from now; those that it is
+/// open to already begin their hour anew.
+#[must_use]
+pub fn garden(addresses: &[IpAddr]) -> String {
+    let mut text = String::new();
+    for address in addresses {
+        let set = if address.is_ipv4() { "garden_dns4" } else { "garden_dns6" };
+        // Adding what is there does not renew its time.
+        for word in ["add", "delete", "add"] {
+            let _infallible = writeln!(text, "{word} element inet {TABLE} {set} {{ {address} }}");
+        }
+    }
+    text
 }
 
 /// The transaction that removes the table, also where there is none.

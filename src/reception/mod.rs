@@ -4,6 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`online`] | from a device and a subscriber to packets that pass, and back |
+//! | [`ending`] | staff end a session |
 //! | [`visit`] | a subscriber logs in, looks at their account, leaves |
 //! | [`progress`] | how far they are, told to whoever has the id alone |
 //! | [`signup`] | somebody becomes a subscriber: form, mail, confirmation |
@@ -11,6 +12,7 @@
 //! The one rule: facts are committed first, then the kernel is told, then the person: nobody is told that
 //! they are online before packets pass.
 
+pub mod ending;
 pub mod online;
 pub mod progress;
 pub mod signup;
@@ -32,6 +34,7 @@ use crate::store::Store;
 use crate::store::contract::{CommitError, Unit};
 use crate::store::vault::Vault;
 
+pub use ending::{Ended, NotEnded};
 pub use online::{Online, Unconnected};
 pub use signup::{ConfirmOutcome, Confirmed, SignupError, SignupForm, SignupPlace, SignupView};
 pub use visit::{Account, AccountService, Arrived, ReceptionError};

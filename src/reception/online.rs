@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::Reception;
 use crate::access::{Answer, Holder, LocalError, Login, Noted};
 use crate::domain::device::Device;
+use crate::domain::entitlement::Entitlement;
 use crate::domain::ids::{ServiceId, SessionId, SignupId, SubscriberId};
 use crate::domain::nas::{GATEWAY, GATEWAY_NAME};
 use crate::domain::plan::ServiceType;
@@ -101,7 +102,7 @@ impl Reception {
             since: session.opened_at,
             service: session.service,
             subscriber: login.as_ref().map(|login| login.service.subscriber_id),
-            confirming: session.service.is_none().then(|| SignupId(session.holder)),
+            confirming: session.service.is_none().then_some(SignupId(session.holder)),
             plan: plan.unwrap_or_default(),
             rates,
             down_octets: counters.down_octets,
@@ -124,12 +125,13 @@ impl Reception {
     ) -> Result<SessionId, Unconnected> {
         let Some(login) = self.service_for(subscriber, now) else { return Err(Unconnected::NoService) };
         let station = device.mac.to_string();
-        let answer = self.0.access.admit(Arc::clone(&login), Some(&station), false, (), now);
-        let admitted = match answer {
-            Answer::Accept { entitlement, .. } => Ok(entitlement),
-            Answer::Refuse { refusal, .. } => Err(refusal),
-            Answer::AskHash { .. } => Err(Refusal::MethodNotPossible),
-        };
+        let mut admitted = self.admit(&login, &station, now);
+        if let Err(Refusal::DeviceLimit { .. }) = admitted {
+            let gave_way = self.0.access.give_way(login.service.id, now).await;
+            if gave_way.map_err(|error| Unconnected::Store(error.to_string()))? {
+                admitted = self.admit(&login, &station, now);
+            }
+        }
         self.note(&login, &station, admitted.err(), now);
         let device_limit = admitted.map_err(Unconnected::Refused)?.device_limit;
         self.open(device, Holder::Service { login, device_limit }, now).await
@@ -160,15 +162,6 @@ impl Reception {
         self.close(session.id, CloseReason::LoggedOut, now).await
     }
 
-    /// Takes a session on this gateway offline because staff or its subscriber says so; no packet of it
-    /// passes when this returns. False when it is not an open session of this gateway.
-    ///
-    /// # Errors
-    /// Why it still is online.
-    pub async fn end_session(&self, id: SessionId, now: Timestamp) -> Result<bool, Unconnected> {
-        self.close(id, CloseReason::Disconnected, now).await
-    }
-
     /// Opens the session, then the kernel; a session that the kernel does not take is closed again.
     async fn open(&self, device: &Device, holder: Holder, now: Timestamp) -> Result<SessionId, Unconnected> {
         let enforcer = self.0.enforcer.as_ref().ok_or(Unconnected::NotHere)?;
@@ -197,7 +190,13 @@ impl Reception {
         Ok(id)
     }
 
-    async fn close(&self, id: SessionId, why: CloseReason, now: Timestamp) -> Result<bool, Unconnected> {
+    /// Ends a session, then takes it out of the kernel; no packet of it passes when this returns.
+    pub(super) async fn close(
+        &self,
+        id: SessionId,
+        why: CloseReason,
+        now: Timestamp,
+    ) -> Result<bool, Unconnected> {
         let Some(holder) = self.0.access.holder_of(id) else { return Ok(false) };
         let closed = self.0.access.close_local(id, why, now).await;
         if !closed.map_err(|error| Unconnected::Store(error.to_string()))? {
@@ -216,6 +215,14 @@ impl Reception {
         }
         let Some(enforcer) = &self.0.enforcer else { return Ok(()) };
         enforcer.carry_out(holder).await.map_err(|error| Unconnected::NotCarriedOut(error.to_string()))
+    }
+
+    fn admit(&self, login: &Arc<Login>, station: &str, now: Timestamp) -> Result<Entitlement, Refusal> {
+        match self.0.access.admit(Arc::clone(login), Some(station), false, (), now) {
+            Answer::Accept { entitlement, .. } => Ok(entitlement),
+            Answer::Refuse { refusal, .. } => Err(refusal),
+            Answer::AskHash { .. } => Err(Refusal::MethodNotPossible),
+        }
     }
 
     /// The service to go online with: one that may be online now, else the newest that has not ended, so

@@ -50,6 +50,7 @@ pub async fn reception(rooms: Rooms<'_>) -> Reception {
         class_key: ClassKey::new(&rooms.vault.derive("class")).unwrap(),
         zone: TimeZone::get("Africa/Lagos").unwrap(),
         entropy: Entropy::System,
+        now: rooms.clock.now(),
     });
     Reception::new(Parts {
         store: rooms.store.clone(),
@@ -60,6 +61,7 @@ pub async fn reception(rooms: Rooms<'_>) -> Reception {
         subscribers: rooms.subscribers.clone(),
         catalogue: rooms.catalogue.clone(),
         post: rooms.post.clone(),
+        enforcer: None,
         clock: rooms.clock.clone(),
         signup: SignupSettings {
             open: true,

@@ -176,12 +176,12 @@ pub fn radclient(
     (output.status.success(), text)
 }
 
-fn unsealer(vault: &Vault) -> Unseal {
+pub fn unsealer(vault: &Vault) -> Unseal {
     let vault = vault.clone();
     Box::new(move |context, sealed| vault.unseal(context, &SealedSecret::parse(sealed).ok()?).ok())
 }
 
-fn service(id: ServiceId, username: &str, sealed: String) -> Service {
+pub fn service(id: ServiceId, username: &str, sealed: String) -> Service {
     let zero = Money::zero(Currency::parse("NGN").unwrap());
     let rate = |bits| BitsPerSecond::new(bits).unwrap();
     let since = Timestamp::UNIX_EPOCH;
@@ -206,6 +206,7 @@ fn service(id: ServiceId, username: &str, sealed: String) -> Service {
             session_limit_secs: Some(86_400),
             idle_limit_secs: Some(600),
             requires_approval: false,
+            confirmation_access_minutes: None,
             min_contract_months: None,
             max_contract_months: None,
             features: serde_json::Map::new(),

@@ -105,6 +105,17 @@ impl Gateway {
         Ok(installed)
     }
 
+    /// Opens the walled garden to these addresses for an hour; the rest of it stays as it is.
+    ///
+    /// # Errors
+    /// When the rules are not installed, or `nft` does not take it.
+    pub fn open_garden(&self, addresses: &[IpAddr]) -> Result<(), GatewayError> {
+        if addresses.is_empty() {
+            return Ok(());
+        }
+        self.nft.run(&ruleset::garden(addresses), Mode::Commit)
+    }
+
     /// Makes the closing routing rules those of the access interfaces that exist; to be called when an
     /// interface comes or goes and a pattern of the policy ends in `*`.
     ///

@@ -92,6 +92,8 @@ codes! {
     Busy = 503, "busy", true;
     /// The store cannot read or write now.
     StoreUnavailable = 503, "store_unavailable", true;
+    /// The gateway did not do it.
+    GatewayUnavailable = 503, "gateway_unavailable", true;
 }
 
 impl Code {

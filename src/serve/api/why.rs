@@ -55,6 +55,7 @@ fn service(one: &Explained) -> Value {
                 "station": session.station,
                 "opened_at": session.opened_at,
                 "granted_terms": session.granted_terms,
+                "at_this_gateway": session.is_local,
             })
         })
         .collect();

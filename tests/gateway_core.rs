@@ -1,0 +1,284 @@
+//! The gateway's sessions against a real kernel: what is stored, what is in force and what was counted agree,
+//! whoever speaks of a device and whatever was restarted or torn down meanwhile.
+
+#![allow(missing_docs, dead_code, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods, reason = "a test may look at the clock and sleep")]
+
+#[path = "support/gateway_core_lab.rs"]
+mod gateway_core_lab;
+#[path = "support/netns.rs"]
+mod netns;
+#[path = "support/radius_lab.rs"]
+mod radius_lab;
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use dotmac_edge::access::{self, Holder, Report};
+use dotmac_edge::base::clock::Clock;
+use dotmac_edge::base::entropy::Entropy;
+use dotmac_edge::base::secret::Secret;
+use dotmac_edge::domain::device::Device;
+use dotmac_edge::domain::ids::{NasId, ServiceId};
+use dotmac_edge::domain::lock::{Lock, LockMode, LockReason};
+use dotmac_edge::domain::rate::{BitsPerSecond, Download};
+use dotmac_edge::domain::service::Service;
+use dotmac_edge::domain::session::{CloseReason, Counters, ReportKind};
+use dotmac_edge::store::Vault;
+use dotmac_edge::store::snapshot::credential_context;
+use gateway_core_lab::{Place, Running};
+use netns::{OTHER4, PHONE_MAC, PHONE4, WEB4, WEB6, connect};
+use uuid::Uuid;
+
+const ADA: ServiceId = ServiceId(Uuid::from_u128(1));
+
+fn ada() -> Service {
+    let vault = Vault::with_key([5; 32]);
+    let sealed = vault
+        .seal(&Entropy::System, &credential_context(ADA), &Secret::from_text(radius_lab::PASSWORD))
+        .unwrap();
+    radius_lab::service(ADA, "ada", sealed.as_str().to_owned())
+}
+
+/// So many datagrams of 1,000 octets from the phone: 1,028 each with their IPv4 header.
+fn send(place: &Place, datagrams: u64) {
+    let target: SocketAddr = format!("{WEB4}:9").parse().unwrap();
+    place.world.phone.inside(move || {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        for n in 0..datagrams {
+            socket.send_to(&[0; 1000], target).unwrap();
+            if n % 50 == 0 {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    });
+    std::thread::sleep(Duration::from_millis(50));
+}
+
+#[test]
+fn a_device_passes_when_it_was_let_in_and_what_it_sends_is_counted_to_the_octet() {
+    let place = Place::new();
+    let running = place.start();
+    running.put(&ada());
+    let phone = place.phone(&running);
+    assert_eq!(phone.mac.to_string(), PHONE_MAC);
+    assert_eq!(place.reaches(WEB4), Err(ErrorKind::ConnectionRefused));
+    running.online(&phone, ADA);
+    assert_eq!((place.reaches(WEB4).as_deref(), place.reaches(WEB6).as_deref()), (Ok("web"), Ok("web")));
+    running.read(ADA.0);
+    let before = running.sessions()[0].1;
+    send(&place, 500);
+    running.read(ADA.0);
+    let (session, after) = running.sessions()[0].clone();
+    assert_eq!(after.up_octets - before.up_octets, 500 * 1028);
+    assert_eq!(after.up_packets - before.up_packets, 500);
+    assert_eq!(running.usage(), (after.down_octets, after.up_octets), "the day has what the session has");
+    assert_eq!(session.calling_station.as_deref(), Some(PHONE_MAC));
+    running.stop();
+}
+
+#[test]
+fn a_restart_goes_on_counting_where_it_was_and_touches_nothing() {
+    let place = Place::new();
+    let running = place.start();
+    running.put(&ada());
+    let phone = place.phone(&running);
+    running.online(&phone, ADA);
+    send(&place, 100);
+    running.read(ADA.0);
+    let before = running.sessions()[0].1;
+    running.stop();
+    // While nobody looks, the kernel goes on.
+    send(&place, 100);
+    let running = place.start();
+    assert_eq!(place.reaches(WEB4).as_deref(), Ok("web"), "nobody noticed");
+    running.look(ADA.0);
+    running.read(ADA.0);
+    let sessions = running.sessions();
+    assert_eq!(sessions.len(), 1);
+    assert!(sessions[0].0.closed_at.is_none());
+    let gained = sessions[0].1.up_octets - before.up_octets;
+    assert!((100 * 1028..101 * 1028).contains(&gained), "each octet once: {gained}");
+    running.stop();
+}
+
+#[test]
+fn another_speed_begins_another_life_of_the_counters_and_loses_none_of_the_first() {
+    let place = Place::new();
+    let running = place.start();
+    running.put(&ada());
+    let phone = place.phone(&running);
+    running.online(&phone, ADA);
+    send(&place, 100);
+    let mut faster = ada();
+    faster.terms.rates.down = Download(BitsPerSecond::new(50_000_000).unwrap());
+    running.put(&faster);
+    running.look(ADA.0);
+    send(&place, 100);
+    running.read(ADA.0);
+    let (_, counters) = running.sessions()[0].clone();
+    assert!((200 * 1028..201 * 1028).contains(&counters.up_octets), "{counters:?}");
+    assert_eq!(place.reaches(WEB4).as_deref(), Ok("web"));
+    running.stop();
+}
+
+#[test]
+fn a_lock_takes_a_device_out_and_its_last_octets_are_counted() {
+    let place = Place::new();
+    let running = place.start();
+    running.put(&ada());
+    let phone = place.phone(&running);
+    running.online(&phone, ADA);
+    send(&place, 100);
+    let mut locked = ada();
+    locked.locks.push(Lock {
+        reason: LockReason::Overdue,
+        mode: LockMode::Captive,
+        placed_at: Clock::System.now(),
+        placed_by: "test".into(),
+        note: None,
+    });
+    running.put(&locked);
+    running.look(ADA.0);
+    assert_eq!(
+        place.reaches(WEB4),
+        Err(ErrorKind::ConnectionRefused),
+        "facts count before the session is ended"
+    );
+    assert_eq!(running.end_due(), 1);
+    running.read(ADA.0);
+    let (session, counters) = running.sessions()[0].clone();
+    assert!(matches!(session.closed_why, Some(CloseReason::NotEntitled { .. })), "{session:?}");
+    assert!((100 * 1028..101 * 1028).contains(&counters.up_octets), "{counters:?}");
+    assert_eq!(running.usage().1, counters.up_octets);
+    running.stop();
+}
+
+#[test]
+fn after_a_foreign_flush_the_rules_and_the_online_come_back_and_strangers_never_passed() {
+    let place = Place::new();
+    let running = place.start();
+    running.put(&ada());
+    let phone = place.phone(&running);
+    running.online(&phone, ADA);
+    let other = &place.world.other;
+    assert_eq!(connect(other, WEB4, 5000), Err(ErrorKind::ConnectionRefused));
+    place.world.gateway.nft("flush ruleset");
+    let began = Instant::now();
+    let stranger = connect(other, WEB4, 5000);
+    assert!(stranger.is_err(), "{stranger:?}");
+    while place.reaches(WEB4).as_deref() != Ok("web") {
+        assert!(began.elapsed() < Duration::from_secs(5), "the phone did not come back");
+    }
+    assert!(connect(other, WEB6, 5000).is_err());
+    assert_eq!(running.enforcer.state().repairs, 1);
+    running.stop();
+}
+
+fn report(kind: ReportKind, down: u64, seconds: u64) -> Report {
+    Report {
+        kind,
+        nas_id: NasId(Uuid::from_u128(900)),
+        nas_address: None,
+        source: "10.20.0.2".parse().unwrap(),
+        acct_session_id: "ap-7".into(),
+        username: "ada".into(),
+        class: None,
+        station: Some(PHONE_MAC.replace(':', "-").to_uppercase()),
+        called_station: None,
+        nas_port: None,
+        ipv4: Some(PHONE4.parse().unwrap()),
+        ipv6_prefix: None,
+        delegated_prefix: None,
+        counters: Counters { down_octets: down, seconds, ..Counters::default() },
+        happened_at: Clock::System.now(),
+        terminate_cause: None,
+    }
+}
+
+fn tell(running: &Running, report: &Report) {
+    let (sender, durable) = std::sync::mpsc::channel();
+    let then = || -> access::Then { Box::new(move |outcome| sender.send(outcome).unwrap()) };
+    running.access.record(report, Clock::System.now(), then).unwrap();
+    durable.recv_timeout(Duration::from_secs(5)).unwrap().unwrap();
+}
+
+#[test]
+fn a_nas_that_speaks_of_a_device_that_is_online_here_speaks_of_the_same_session() {
+    let place = Place::new();
+    let running = place.start();
+    running.put(&ada());
+    let phone = place.phone(&running);
+    let id = running.online(&phone, ADA);
+    tell(&running, &report(ReportKind::Start, 0, 0));
+    send(&place, 100);
+    running.read(ADA.0);
+    tell(&running, &report(ReportKind::Interim, 5_000_000, 60));
+    let sessions = running.sessions();
+    assert_eq!(sessions.len(), 1, "{sessions:?}");
+    assert_eq!((sessions[0].0.id, sessions[0].1.down_octets), (id, 5_000_000));
+    let running = {
+        running.stop();
+        place.start()
+    };
+    tell(&running, &report(ReportKind::Stop, 6_000_000, 90));
+    running.look(ADA.0);
+    assert_eq!(place.reaches(WEB4), Err(ErrorKind::ConnectionRefused), "it has left");
+    tell(&running, &report(ReportKind::Stop, 6_000_000, 90));
+    let sessions = running.sessions();
+    assert_eq!(sessions.len(), 1, "{sessions:?}");
+    assert!(sessions[0].0.closed_at.is_some());
+    assert_eq!(running.usage().0, 6_000_000, "each octet once, whoever counted it");
+    running.stop();
+}
+
+#[test]
+fn a_device_that_a_nas_reported_first_goes_on_with_that_session_here() {
+    let place = Place::new();
+    let running = place.start();
+    running.put(&ada());
+    tell(&running, &report(ReportKind::Start, 0, 0));
+    let phone = place.phone(&running);
+    running.online(&phone, ADA);
+    assert_eq!(place.reaches(WEB4).as_deref(), Ok("web"));
+    send(&place, 50);
+    running.read(ADA.0);
+    let sessions = running.sessions();
+    assert_eq!(sessions.len(), 1, "{sessions:?}");
+    assert!(sessions[0].1.up_octets >= 50 * 1028);
+    running.stop();
+}
+
+#[test]
+fn two_devices_share_one_limit_and_their_octets_add_up() {
+    let place = Place::new();
+    let running = place.start();
+    running.put(&ada());
+    let phone = place.phone(&running);
+    running.online(&phone, ADA);
+    let other = place.device(&running, &place.world.other, OTHER4);
+    running.runtime.block_on(async {
+        let login = running.access.snapshot().service(ADA).unwrap();
+        let holder = Holder::Service { login, device_limit: 2 };
+        let at = Some(OTHER4.parse().unwrap());
+        running.access.open_local(&other, at, holder, Clock::System.now()).await.unwrap();
+        running.enforcer.carry_out(ADA.0).await.unwrap();
+    });
+    assert_eq!(connect(&place.world.other, WEB4, 5000).as_deref(), Ok("web"));
+    send(&place, 101);
+    running.read(ADA.0);
+    let sessions = running.sessions();
+    assert_eq!(sessions.len(), 2);
+    let sum: u64 = sessions.iter().map(|(_, counters)| counters.up_octets).sum();
+    assert_eq!(running.usage().1, sum);
+    let third = running.runtime.block_on(async {
+        let login = running.access.snapshot().service(ADA).unwrap();
+        let device = Device { mac: "02:00:00:00:00:0c".parse().unwrap(), ..other.clone() };
+        let holder = Holder::Service { login, device_limit: 2 };
+        running.access.open_local(&device, None, holder, Clock::System.now()).await
+    });
+    assert!(third.unwrap_err().to_string().contains("device_limit"));
+    running.stop();
+}
