@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 pub use boot::{StartError, start};
 pub use desk::MailError;
 pub use life::{RunError, run};
+pub use portal::PortalError;
 
 use crate::access::{Access, SessionDefaults};
 use crate::base::secret::Secret;
