@@ -62,7 +62,6 @@ pub async fn reception(rooms: Rooms<'_>) -> Reception {
         subscribers: rooms.subscribers.clone(),
         catalogue: rooms.catalogue.clone(),
         post: rooms.post.clone(),
-        enforcer: None,
         clock: rooms.clock.clone(),
         signup: SignupSettings {
             open: true,
