@@ -18,7 +18,7 @@ pub(super) struct Certificates {
     pub(super) private_key: String,
 }
 
-/// Makes both, good from yesterday on for a month.
+/// Makes both, good from yesterday on for three months.
 pub(super) fn make(name: &str, now: Timestamp) -> Result<Certificates, CliError> {
     made(name, now).map_err(|error| CliError::failed("make the portal's certificate", &error))
 }
@@ -50,5 +50,5 @@ fn dated(params: &mut CertificateParams, now: Timestamp) {
         date_time_ymd(i32::from(date.year()), part(date.month()), part(date.day()))
     };
     params.not_before = day(today.saturating_sub(1.day()));
-    params.not_after = day(today.saturating_add(30.days()));
+    params.not_after = day(today.saturating_add(90.days()));
 }

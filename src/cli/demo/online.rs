@@ -132,7 +132,7 @@ async fn tls_passes(phone: &Phone) -> Done<()> {
 async fn plan(api: &Talk) -> Done<()> {
     let body = json!({
         "plan_code": PLAN, "name": "Free 8", "service_type": "internet", "monthly_price": "0",
-        "download_speed": 8, "upload_speed": 4, "bandwidth_unit": "mbps",
+        "download_speed": 8, "upload_speed": 4, "bandwidth_unit": "mbps", "device_limit": 2,
     });
     let made = post(api, "/api/v1/service-plans", body).await?;
     let rate = |pointer| read::number(&made, pointer).map_or_else(String::new, human::rate);
