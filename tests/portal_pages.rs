@@ -7,7 +7,7 @@
 mod portal_lab;
 mod support;
 
-use portal_lab::{Browser, Certificate, Lab, NAME, Page, code_in, link_in};
+use portal_lab::{Browser, Certificate, Lab, NAME, Page};
 
 const EMAIL: &str = "ada@example.net";
 const PASSWORD: &str = "a long enough pass phrase";
@@ -35,7 +35,7 @@ async fn join(lab: &Lab, browser: &mut Browser) -> Page {
     let sent = browser.submit(&page, "/signup", &form()).await;
     let waits = browser.follow(sent).await.expect(200);
     assert!(waits.body.contains("a•••@example.net"), "{}", waits.body);
-    let code = code_in(&lab.mail.nth(EMAIL, 1).await);
+    let code = lab.mail(EMAIL, 1).await.code();
     browser.submit(&waits, "/confirm", &[("code", &format!(" {} {} ", &code[..3], &code[3..]))]).await
 }
 
@@ -71,7 +71,7 @@ async fn the_mailed_link_changes_nothing_until_its_page_is_answered() {
     let mut browser = lab.safe_browser();
     let page = browser.get("/signup").await.expect(200);
     browser.submit(&page, "/signup", &form()).await.expect(303);
-    let link = link_in(&lab.mail.nth(EMAIL, 1).await);
+    let link = format!("/confirm/{}", lab.mail(EMAIL, 1).await.link().unwrap());
     // Another device, as where the mail is read.
     let mut other = lab.safe_browser();
     let asks = other.get(&link).await.expect(200);

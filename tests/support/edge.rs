@@ -23,8 +23,7 @@ use dotmac_edge::people::subscribers::Subscribers;
 use dotmac_edge::serve::api::{self, App, Parts, Route, Site};
 use dotmac_edge::serve::control::{self, Place};
 use dotmac_edge::serve::http::server::{self, Listener};
-use dotmac_edge::store::snapshot::Unseal;
-use dotmac_edge::store::vault::{SealedSecret, Vault};
+use dotmac_edge::store::vault::Vault;
 use dotmac_edge::store::{Store, tables};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -161,15 +160,6 @@ impl Edge {
         let client = self.client.token(answer["access_token"].as_str().unwrap());
         (answer, client)
     }
-}
-
-/// Opens what the snapshot keeps sealed.
-pub fn unsealer(vault: &Vault) -> Unseal {
-    let vault = vault.clone();
-    Box::new(move |context, sealed| {
-        let sealed = SealedSecret::parse(sealed).ok()?;
-        vault.unseal(context, &sealed).ok()
-    })
 }
 
 impl Drop for Edge {

@@ -7,11 +7,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dotmac_edge::access::{self, Access, ClassKey};
 use dotmac_edge::base::clock::Clock;
 use dotmac_edge::base::entropy::Entropy;
 use dotmac_edge::base::health::Health;
@@ -21,16 +19,15 @@ use dotmac_edge::domain::money::{Currency, Money};
 use dotmac_edge::domain::plan::{Plan, PlanTerms, ServiceType, Validity, ValidityUnit};
 use dotmac_edge::domain::rate::{BitsPerSecond, Download, Rates, Upload};
 use dotmac_edge::domain::text::{Code, Line};
-use dotmac_edge::notify::{Post, Security, Smtp, SmtpSettings};
+use dotmac_edge::notify::Post;
 use dotmac_edge::people::People;
 use dotmac_edge::people::password::{Cost, Passwords};
 use dotmac_edge::people::subscribers::Subscribers;
-use dotmac_edge::reception::{self, Reception, SignupSettings};
+use dotmac_edge::serve::api::{self, App};
 use dotmac_edge::serve::http::certificate::Pem;
 use dotmac_edge::serve::http::listen::listen;
 use dotmac_edge::serve::portal::{self, certificate};
 use dotmac_edge::store::contract::Unit;
-use dotmac_edge::store::snapshot::Snapshot;
 use dotmac_edge::store::tables::{self, Plans};
 use dotmac_edge::store::{Store, Vault};
 use jiff::Timestamp;
@@ -40,7 +37,9 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::support::desk::{self, Rooms};
 use crate::support::edge::NoNetwork;
+use crate::support::mail::{Mail, MailServer};
 
 pub const NAME: &str = "portal.example.net";
 
@@ -56,7 +55,7 @@ pub struct Lab {
     pub https: SocketAddr,
     pub store: Store,
     pub health: Health,
-    pub mail: Mail,
+    server: MailServer,
     /// What a client must trust.
     pub chain: Vec<u8>,
     stop: CancellationToken,
@@ -65,52 +64,54 @@ pub struct Lab {
 
 impl Lab {
     pub async fn open(kind: Certificate) -> Self {
-        let mail = Mail::start().await;
+        let server = MailServer::start().await;
         let (vault, entropy, clock) = (Vault::with_key([7; 32]), Entropy::System, Clock::System);
-        let snapshot = Arc::new(Snapshot::new(crate::support::edge::unsealer(&vault)));
-        let store = Store::memory(clock.clone(), &tables::all(), snapshot.clone()).unwrap();
-        snapshot.load(&store).await.unwrap();
+        let store = Store::memory(clock.clone(), &tables::all(), Arc::new(())).unwrap();
         let zone = TimeZone::get("Africa/Lagos").unwrap();
-        let access = Access::open(access::Parts {
-            store: store.clone(),
-            snapshot,
-            class_key: ClassKey::new(&vault.derive("class")).unwrap(),
-            zone: zone.clone(),
-            entropy: entropy.clone(),
-            now: clock.now(),
-        });
-        let access = access.await.unwrap();
         let cost = Cost { memory_kib: 64, passes: 1, lanes: 1 };
         let passwords = Passwords::start(cost, 2, 256, entropy.clone()).unwrap();
         let catalogue = Catalogue::new(&store, &entropy, &vault, ngn(), &zone, Arc::new(NoNetwork));
-        let post = Post::new(store.clone(), vault.clone(), entropy.clone(), Some(mail.client()));
+        let post = desk::post(&store, &vault, Some(server.port));
+        let people = People::new(store.clone(), &vault, entropy.clone(), passwords.clone());
+        let subscribers = Subscribers::new(store.clone(), entropy.clone(), passwords);
+        let rooms = Rooms {
+            store: &store,
+            vault: &vault,
+            clock: &clock,
+            people: &people,
+            subscribers: &subscribers,
+            catalogue: &catalogue,
+            post: &post,
+        };
+        let reception = desk::reception(rooms).await;
         let stop = CancellationToken::new();
-        let reception = Reception::new(reception::Parts {
+        let health = Health::new();
+        let app = App::new(api::Parts {
             store: store.clone(),
             vault: vault.clone(),
-            entropy: entropy.clone(),
-            access,
-            people: People::new(store.clone(), &vault, entropy.clone(), passwords.clone()),
-            subscribers: Subscribers::new(store.clone(), entropy.clone(), passwords),
+            people,
             catalogue: catalogue.clone(),
-            enforcer: None,
-            post: post.clone(),
+            subscribers,
+            reception: reception.clone(),
             clock: clock.clone(),
-            signup: SignupSettings {
-                open: true,
-                origin: format!("https://{NAME}"),
-                site: "Lekki POP 1".into(),
+            entropy: entropy.clone(),
+            health: health.clone(),
+            site: api::Site {
+                name: "Lekki POP 1".into(),
+                tenant: None,
+                currency: ngn(),
+                timezone: zone.clone(),
             },
         });
+        let on_portal = api::routes().into_iter().filter(|route| route.on_portal).collect();
         tokio::spawn(carry_out(catalogue, post, clock.clone(), stop.clone()));
         let folder = tempfile::tempdir().unwrap();
         let (kept, chain) = certificate_of(kind, folder.path());
         let (http, https) = (any_port(), any_port());
         let (plain, safe) = (http.local_addr().unwrap(), https.local_addr().unwrap());
-        let health = Health::new();
         let parts = portal::Parts {
             reception,
-            api: axum::Router::new(),
+            api: api::router(&app, on_portal).unwrap(),
             name: NAME.into(),
             site: "Lekki POP 1".into(),
             zone,
@@ -124,7 +125,7 @@ impl Lab {
             health: health.clone(),
         };
         portal::open(parts, &stop).unwrap();
-        let lab = Self { http: plain, https: safe, store, health, mail, chain, stop, _folder: folder };
+        let lab = Self { http: plain, https: safe, store, health, server, chain, stop, _folder: folder };
         lab.put_plan("home-20", "Home 20", 1_750_000, Some(50_000_000_000)).await;
         lab.put_plan("free-day", "Free day", 0, Some(1_000_000_000)).await;
         lab
@@ -221,92 +222,20 @@ fn certificate_of(kind: Certificate, folder: &std::path::Path) -> (certificate::
     }
 }
 
-/// A mail server of Debian's, with a folder that its mail arrives in.
-pub struct Mail {
-    port: u16,
-    folder: tempfile::TempDir,
-    process: Child,
-}
-
-impl Mail {
-    pub async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let place = folder.path().join("mail");
-        let process = Command::new("aiosmtpd")
-            .args(["-n", "-l", &format!("127.0.0.1:{port}"), "-c", "aiosmtpd.handlers.Mailbox"])
-            .arg(&place)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("aiosmtpd is installed");
-        let mail = Self { port, folder, process };
-        for _ in 0..200 {
-            if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                return mail;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("the mail server does not answer");
-    }
-
-    fn client(&self) -> Smtp {
-        let settings = SmtpSettings {
-            host: "127.0.0.1".into(),
-            port: self.port,
-            security: Security::Plain,
-            login: None,
-            from: "Lekki POP 1 <portal@example.net>".into(),
-        };
-        Smtp::new(settings).unwrap()
-    }
-
-    /// The newest mail to an address, once there are `count` of them.
-    pub async fn nth(&self, to: &str, count: usize) -> String {
+impl Lab {
+    /// The `count`-th mail to an address, once it has come.
+    pub async fn mail(&self, to: &str, count: usize) -> Mail {
         let until = Instant::now() + Duration::from_secs(20);
         while Instant::now() < until {
-            let found = self.all(to);
+            let mut found: Vec<_> =
+                self.server.mails().into_iter().filter(|mail| mail.header("To") == [to]).collect();
             if found.len() >= count {
-                return found.last().unwrap().1.clone();
+                return found.remove(count - 1);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("no mail {count} came for {to}");
     }
-
-    fn all(&self, to: &str) -> Vec<(std::time::SystemTime, String)> {
-        let Ok(entries) = std::fs::read_dir(self.folder.path().join("mail/new")) else { return Vec::new() };
-        let mut found: Vec<_> = entries
-            .map(|entry| entry.unwrap().path())
-            .map(|path| {
-                (path.metadata().unwrap().modified().unwrap(), std::fs::read_to_string(path).unwrap())
-            })
-            .filter(|(_, text)| text.contains(&format!("X-RcptTo: {to}")))
-            .collect();
-        found.sort();
-        found
-    }
-}
-
-impl Drop for Mail {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// The code of six digits that stands alone on its line.
-pub fn code_in(mail: &str) -> String {
-    let digits = |line: &&str| line.len() == 6 && line.bytes().all(|octet| octet.is_ascii_digit());
-    mail.lines().map(str::trim).find(digits).unwrap_or_else(|| panic!("no code in {mail}")).to_owned()
-}
-
-/// The path of the link.
-pub fn link_in(mail: &str) -> String {
-    let unfolded = mail.replace("=\r\n", "").replace("=\n", "");
-    let start = format!("https://{NAME}");
-    let at = unfolded.find(&start).unwrap_or_else(|| panic!("no link in {mail}")) + start.len();
-    unfolded[at..].split_whitespace().next().unwrap().to_owned()
 }
 
 /// A browser without script: cookies, forms, no following by itself.
