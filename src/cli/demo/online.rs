@@ -373,20 +373,18 @@ async fn disconnect(lab: &Lab, api: &Talk, customer: &Customer, mut download: Do
         tokio::time::sleep(LOOK).await;
         complaint = download.ended();
     }
+    let noticed = human::took(clock.monotonic().saturating_duration_since(answered));
     let last = download.seen().last.saturating_duration_since(answered);
-    match complaint {
-        Some(complaint) => {
-            Ok(((), format!("the last octet came {} after the answer; curl: {complaint}", human::took(last))))
-        }
-        None if last < SECOND => Ok((
-            (),
-            format!(
-                "the last octet came {} after the answer; the phone has not noticed yet",
-                human::took(last)
-            ),
-        )),
-        None => Err(CliError::NotSo(format!("the download went on for {}", human::took(last)))),
-    }
+    must(last < SECOND, || format!("the download went on for {}", human::took(last)))?;
+    let last = if last.is_zero() {
+        "not one octet came after the answer".to_owned()
+    } else {
+        format!("the last octet came {} after the answer", human::took(last))
+    };
+    let complaint = complaint.ok_or_else(|| {
+        CliError::NotSo(format!("{last}, but the phone's next packet was not refused within {noticed}"))
+    })?;
+    Ok(((), format!("{last}; the phone's next packet, {noticed} later: {complaint}")))
 }
 
 /// What curl took by its own count.
