@@ -195,7 +195,12 @@ fn rules(daemon: &Daemon) -> Check {
     let number = |pointer| read::number(&state, pointer).unwrap_or(0);
     Check::ok(
         NAME,
-        format!("in force, {} subscriber(s) pass, {} repair(s)", number("/admitted"), number("/repairs")),
+        format!(
+            "in force; {} subscriber(s) passed when last looked at ({}), {} repair(s)",
+            number("/admitted"),
+            read::text(&state, "/looked_at"),
+            number("/repairs")
+        ),
     )
 }
 
@@ -310,8 +315,8 @@ fn dated(name: &str, facts: &Facts, now: Timestamp) -> Check {
     }
     match days(facts, now) {
         ..=0 => Check::fail(NAME, found, remedy),
-        ..WARN_DAYS => Check::warn(NAME, found, remedy),
-        _ => Check::ok(NAME, found),
+        1..WARN_DAYS => Check::warn(NAME, found, remedy),
+        WARN_DAYS.. => Check::ok(NAME, found),
     }
 }
 
