@@ -260,7 +260,10 @@ async fn a_stranger_gets_from_the_captive_probe_to_an_account_without_script() {
     }
     assert_eq!(phone.tab_to("button").await, ["phone", "street", "city", "(button)"]);
     phone.enter().await;
-    assert_eq!((phone.path().await.as_str(), phone.heading().await.as_str()), ("/confirm", "Enter your code"));
+    assert_eq!(
+        (phone.path().await.as_str(), phone.heading().await.as_str()),
+        ("/confirm", "Enter your code")
+    );
     phone.check("04-confirm").await;
 
     // The window closes and is opened anew, as mini-browsers do.
@@ -295,7 +298,13 @@ async fn a_subscriber_logs_in_by_keyboard_over_plain_pages_where_the_box_made_it
     let lab = Lab::open(Certificate::MadeHere).await;
     let mut other = lab.browser();
     let page = other.get("/signup").await;
-    let fields = [("plan", "free-day"), ("first_name", "Ada"), ("last_name", "Obi"), ("email", EMAIL), ("password", PASSWORD)];
+    let fields = [
+        ("plan", "free-day"),
+        ("first_name", "Ada"),
+        ("last_name", "Obi"),
+        ("email", EMAIL),
+        ("password", PASSWORD),
+    ];
     other.submit(&page, "/signup", &fields).await.expect(303);
     let code = lab.mail(EMAIL, 1).await.code();
     let page = other.get("/confirm").await;
@@ -318,7 +327,10 @@ async fn a_subscriber_logs_in_by_keyboard_over_plain_pages_where_the_box_made_it
     phone.tab_to("#password").await;
     phone.write(PASSWORD).await;
     phone.enter().await;
-    assert_eq!((phone.path().await.as_str(), phone.heading().await.as_str()), ("/success", "Logged in, not connected"));
+    assert_eq!(
+        (phone.path().await.as_str(), phone.heading().await.as_str()),
+        ("/success", "Logged in, not connected")
+    );
     phone.check("13-success").await;
     phone.open(&format!("http://{NAME}/nowhere")).await;
     phone.check("14-nowhere").await;
