@@ -15,7 +15,8 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::{self, Desk, MailError};
-use super::{Claim, Running, console, gateway, jobs, metrics, radius_settings, session_defaults};
+use super::portal::{self, PortalError};
+use super::{Claim, Doors, Running, console, gateway, jobs, metrics, radius_settings, session_defaults};
 use crate::access::{Access, ClassKey};
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
@@ -85,6 +86,9 @@ pub enum StartError {
     /// The mail server.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// The portal.
+    #[error(transparent)]
+    Portal(#[from] PortalError),
     /// The gateway's settings contradict themselves.
     #[error("[gateway]: {0}")]
     Policy(#[source] PolicyError),
@@ -121,15 +125,11 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     let snapshot = Arc::new(Snapshot::new(unsealer(&vault)));
     let store = open_store(&config, &clock, &entropy, &vault, &snapshot)?;
     let closed = gateway::close(&config)?;
-    let bound = bind_radius(&config)?;
-    let admin_listener = listen(config.http.admin, "http.admin").await?;
-    let metrics_listener = listen(config.http.metrics, "http.metrics").await?;
+    let listeners = bind(&config).await?;
 
     snapshot.load(&store).await?;
     let world = World { config: &config, clock: &clock, entropy: &entropy, store: &store, vault: &vault };
     let access = open_access(&world, snapshot).await?;
-
-    access.set_defaults(session_defaults(&config));
     let health = Health::new();
     let due = Activator::new();
     let wired =
@@ -137,7 +137,10 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     let enforcer = closed.map(|closed| gateway::start(closed, &wired)).transpose()?;
     let passwords = passwords(&config, &entropy)?;
     let post = desk::post(&config.mail, &store, &vault, &entropy)?;
-    let app = build_app(&world, &access, &health, &passwords, (&post, enforcer.as_ref()));
+    let enforcing = enforcer.as_ref();
+    let front =
+        Front { access: &access, enforcer: enforcing, health: &health, passwords: &passwords, post: &post };
+    let app = build_app(&world, &front);
     let claim = offer_claim(&app, &config, &clock).await?;
     let (stop_doors, stop_jobs) = (CancellationToken::new(), CancellationToken::new());
     let jobs = Jobs::new();
@@ -157,31 +160,14 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         let own = gateway::Own { jobs: &jobs, enforcer, store: &store, config: &config, stop: &stop_jobs };
         job_tasks.extend(gateway::tasks(&own, &wired)?);
     }
-
     let looked = console::Looked {
         store: store.clone(),
         access: Arc::clone(&access),
-        health: health.clone(),
-        jobs: jobs.clone(),
+        health,
+        jobs,
         enforcer: enforcer.clone(),
     };
-    let mut routes = api::routes();
-    routes.extend(api::why::routes(&access));
-    routes.extend(console::routes(&looked));
-    let router = api::router(&app, routes)?;
-    let settings = api::door(&app, None);
-    let control = control::bind(&control_place(&config))?;
-    let admin = local_address(&admin_listener, config.http.admin);
-    let metrics_address = local_address(&metrics_listener, config.http.metrics);
-    let serve = |listener, router| {
-        tokio::spawn(server::serve(listener, router, settings.clone(), stop_doors.clone()))
-    };
-    let tasks = vec![
-        serve(Listener::Tcp(admin_listener), router.clone()),
-        serve(control, router),
-        serve(Listener::Tcp(metrics_listener), metrics_page::router(metrics::text)),
-    ];
-    let radius = open_radius(bound, &world, &access, &passwords)?;
+    let doors = open_doors(listeners, &world, &app, &looked, &passwords, &stop_doors)?;
     Ok(Running {
         started: config.clone(),
         config,
@@ -189,16 +175,59 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         access,
         enforcer,
         app,
-        radius,
-        admin,
-        metrics: metrics_address,
-        tasks,
+        doors,
         job_tasks,
         stop_doors,
         stop_jobs,
         claim,
         interim_secs,
     })
+}
+
+/// Every socket of the doors, bound before anything is answered.
+struct Listeners {
+    radius: Bound,
+    admin: TcpListener,
+    metrics: TcpListener,
+    portal: portal::Listeners,
+}
+
+async fn bind(config: &Config) -> Result<Listeners, StartError> {
+    Ok(Listeners {
+        radius: bind_radius(config)?,
+        admin: listen(config.http.admin, "http.admin").await?,
+        metrics: listen(config.http.metrics, "http.metrics").await?,
+        portal: portal::bind(config)?,
+    })
+}
+
+fn open_doors(
+    listeners: Listeners,
+    world: &World<'_>,
+    app: &App,
+    looked: &console::Looked,
+    passwords: &Passwords,
+    stop: &CancellationToken,
+) -> Result<Doors, StartError> {
+    let config = world.config;
+    let mut routes = api::routes();
+    routes.extend(api::why::routes(&looked.access));
+    routes.extend(console::routes(looked));
+    let router = api::router(app, routes)?;
+    let settings = api::door(app, None);
+    let control = control::bind(&control_place(config))?;
+    let admin = local_address(&listeners.admin, config.http.admin);
+    let metrics = local_address(&listeners.metrics, config.http.metrics);
+    let serve =
+        |listener, router| tokio::spawn(server::serve(listener, router, settings.clone(), stop.clone()));
+    let mut tasks = vec![
+        serve(Listener::Tcp(listeners.admin), router.clone()),
+        serve(control, router),
+        serve(Listener::Tcp(listeners.metrics), metrics_page::router(metrics::text)),
+    ];
+    tasks.extend(portal::open(listeners.portal, config, app, world.vault, stop)?);
+    let radius = open_radius(listeners.radius, world, &looked.access, passwords)?;
+    Ok(Doors { radius, admin, metrics, tasks })
 }
 
 fn bind_radius(config: &Config) -> Result<Bound, BindError> {
@@ -220,7 +249,9 @@ async fn open_access(world: &World<'_>, snapshot: Arc<Snapshot>) -> Result<Arc<A
         entropy: world.entropy.clone(),
         now: world.clock.now(),
     };
-    Ok(Access::open(parts).await?)
+    let access = Access::open(parts).await?;
+    access.set_defaults(session_defaults(world.config));
+    Ok(access)
 }
 
 async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, StartError> {
@@ -315,13 +346,17 @@ fn open_radius(
     bound.serve(parts).map_err(StartError::Threads)
 }
 
-fn build_app(
-    world: &World<'_>,
-    access: &Arc<Access>,
-    health: &Health,
-    passwords: &Passwords,
-    (post, enforcer): (&Post, Option<&Enforcer>),
-) -> App {
+/// What the API is built from beside the world.
+struct Front<'a> {
+    access: &'a Arc<Access>,
+    enforcer: Option<&'a Enforcer>,
+    health: &'a Health,
+    passwords: &'a Passwords,
+    post: &'a Post,
+}
+
+fn build_app(world: &World<'_>, front: &Front<'_>) -> App {
+    let Front { access, enforcer, health, passwords, post } = *front;
     let World { config, clock, entropy, store, vault } = *world;
     let site = &config.site;
     let prover = Arc::new(ProvenByAccess(Arc::clone(access)));
@@ -335,11 +370,11 @@ fn build_app(
         store,
         vault,
         access,
+        enforcer,
         people: &people,
         subscribers: &subscribers,
         catalogue: &catalogue,
         post,
-        enforcer,
     });
     App::new(api::Parts {
         store: store.clone(),

@@ -39,11 +39,11 @@ pub(super) struct Desk<'a> {
     pub(super) store: &'a Store,
     pub(super) vault: &'a Vault,
     pub(super) access: &'a Arc<Access>,
+    pub(super) enforcer: Option<&'a Enforcer>,
     pub(super) people: &'a People,
     pub(super) subscribers: &'a Subscribers,
     pub(super) catalogue: &'a Catalogue,
     pub(super) post: &'a Post,
-    pub(super) enforcer: Option<&'a Enforcer>,
 }
 
 /// The queue of messages, with the server that the configuration names.
@@ -77,11 +77,11 @@ pub(super) fn reception(desk: &Desk<'_>) -> Reception {
         vault: desk.vault.clone(),
         entropy: desk.entropy.clone(),
         access: Arc::clone(desk.access),
+        enforcer: desk.enforcer.cloned(),
         people: desk.people.clone(),
         subscribers: desk.subscribers.clone(),
         catalogue: desk.catalogue.clone(),
         post: desk.post.clone(),
-        enforcer: desk.enforcer.cloned(),
         clock: desk.clock.clone(),
         signup: SignupSettings {
             open: portal.signup && portal.is_on() && desk.post.has_server(),

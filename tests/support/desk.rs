@@ -57,11 +57,11 @@ pub async fn reception(rooms: Rooms<'_>) -> Reception {
         vault: rooms.vault.clone(),
         entropy: Entropy::System,
         access: access.await.unwrap(),
+        enforcer: None,
         people: rooms.people.clone(),
         subscribers: rooms.subscribers.clone(),
         catalogue: rooms.catalogue.clone(),
         post: rooms.post.clone(),
-        enforcer: None,
         clock: rooms.clock.clone(),
         signup: SignupSettings {
             open: true,
