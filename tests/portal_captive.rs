@@ -2,7 +2,11 @@
 //! it sent comes back; and no device can hold the door against others.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::disallowed_methods, reason = "a test may look at the clock and sleep")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test may look at the clock and say what it saw"
+)]
 
 #[path = "support/portal_lab.rs"]
 mod portal_lab;
