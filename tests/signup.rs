@@ -93,7 +93,7 @@ async fn a_code_from_the_mail_makes_the_subscriber_the_service_and_the_visit() {
     );
 
     let mail = server.to("ada@example.net");
-    assert_eq!(mail.header("From"), ["Lekki WiFi <wifi@example.net>"]);
+    assert_eq!(mail.header("From"), ["\"Lekki WiFi\" <wifi@example.net>"]);
     assert_eq!(mail.header("Auto-Submitted"), ["auto-generated"]);
     assert!(!mail.text.contains("Ada"), "nothing that a stranger typed: {}", mail.text);
     let code = mail.code();
