@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicU32;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::{self, Desk, MailError};
@@ -168,22 +169,10 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         jobs: jobs.clone(),
         enforcer: enforcer.clone(),
     };
-    let mut routes = api::routes();
-    routes.extend(api::why::routes(&access));
-    routes.extend(console::routes(&looked));
-    let router = api::router(&app, routes)?;
-    let settings = api::door(&app, None);
-    let control = control::bind(&control_place(&config))?;
     let admin = local_address(&admin_listener, config.http.admin);
     let metrics_address = local_address(&metrics_listener, config.http.metrics);
-    let serve = |listener, router| {
-        tokio::spawn(server::serve(listener, router, settings.clone(), stop_doors.clone()))
-    };
-    let tasks = vec![
-        serve(Listener::Tcp(admin_listener), router.clone()),
-        serve(control, router),
-        serve(Listener::Tcp(metrics_listener), metrics_page::router(metrics::text)),
-    ];
+    let listeners = (admin_listener, metrics_listener);
+    let tasks = open_doors(&app, &looked, &config, listeners, &stop_doors)?;
     let radius = open_radius(bound, &world, &access, &passwords)?;
     Ok(Running {
         started: config.clone(),
@@ -202,6 +191,29 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         claim,
         interim_secs,
     })
+}
+
+/// The doors over HTTP: API, control socket, metrics.
+fn open_doors(
+    app: &App,
+    looked: &console::Looked,
+    config: &Config,
+    (admin, metrics_listener): (TcpListener, TcpListener),
+    stop: &CancellationToken,
+) -> Result<Vec<JoinHandle<bool>>, StartError> {
+    let mut routes = api::routes();
+    routes.extend(api::why::routes(&looked.access));
+    routes.extend(console::routes(looked));
+    let router = api::router(app, routes)?;
+    let settings = api::door(app, None);
+    let control = control::bind(&control_place(config))?;
+    let serve =
+        |listener, router| tokio::spawn(server::serve(listener, router, settings.clone(), stop.clone()));
+    Ok(vec![
+        serve(Listener::Tcp(admin), router.clone()),
+        serve(control, router),
+        serve(Listener::Tcp(metrics_listener), metrics_page::router(metrics::text)),
+    ])
 }
 
 fn bind_radius(config: &Config) -> Result<Bound, BindError> {
