@@ -146,16 +146,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     let (stop_doors, stop_jobs) = (CancellationToken::new(), CancellationToken::new());
     let jobs = Jobs::new();
     let interim_secs = Arc::new(AtomicU32::new(radius_settings(&config).interim_secs));
-    let wiring = jobs::Wiring {
-        app: &app,
-        access: &access,
-        post: &post,
-        store: &store,
-        store_path: &config.store.path,
-        clock: &clock,
-        health: &health,
-        interim_secs: &interim_secs,
-    };
+    let wiring = job_wiring(&world, &app, &front, &interim_secs);
     let mut job_tasks = jobs::start(&jobs, &wiring, &stop_jobs)?;
     if let Some(enforcer) = &enforcer {
         let own = gateway::Own { jobs: &jobs, enforcer, store: &store, config: &config, stop: &stop_jobs };
@@ -191,6 +182,18 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         claim,
         interim_secs,
     })
+}
+
+fn job_wiring<'a>(
+    world: &World<'a>,
+    app: &'a App,
+    front: &Front<'a>,
+    interim_secs: &'a Arc<AtomicU32>,
+) -> jobs::Wiring<'a> {
+    let World { config, clock, store, .. } = *world;
+    let Front { access, health, post, .. } = *front;
+    let store_path: &Path = &config.store.path;
+    jobs::Wiring { app, access, post, store, store_path, clock, health, interim_secs }
 }
 
 /// The doors over HTTP: API, control socket, metrics.
