@@ -9,7 +9,8 @@ ARGS ?=
 FUZZ_SECONDS ?= 60
 
 help:
-	@echo "make demo [ARGS=--once]   build, and take a subscriber through the whole journey"
+	@echo "make demo [ARGS=--once]   as root: build, and take a phone and a NAS through the whole journey, in a"
+	@echo "                          network of its own that goes with it"
 	@echo "make test                 everything that CI runs, with the time of each step"
 	@echo "make fmt | lint           format the code | format check and lints only"
 	@echo "make bench | fuzz         measure | fuzz each target for FUZZ_SECONDS=$(FUZZ_SECONDS)"

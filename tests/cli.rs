@@ -170,6 +170,7 @@ fn every_command_has_help() {
         &["service", "reset-password"],
         &["service", "terminate"],
         &["session", "list"],
+        &["session", "disconnect"],
         &["why"],
         &["backup"],
         &["restore"],
@@ -297,6 +298,9 @@ fn radius_tests(edge_box: &EdgeBox, secret: &str) {
     assert_eq!(sessions["items"][0]["download_octets"], 5_000_000_000_u64);
     assert_eq!(sessions["items"][0]["nas_name"], "here");
     assert!(edge_box.run(&["session", "list", "--all"]).out.contains("5 GB"));
+    let nothing_to_end = edge_box.run(&["session", "disconnect", "ada"]);
+    assert_eq!(nothing_to_end.status, 1);
+    assert!(nothing_to_end.err.contains("ada has no open session"), "{}", nothing_to_end.err);
 }
 
 fn suspended(edge_box: &EdgeBox, secret: &str) {

@@ -1,11 +1,11 @@
-//! `session list`: who is, and was, online.
+//! `session list`, `session disconnect`: who is, and was, online, and the end of it.
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::error::CliError;
 use super::table::Table;
-use super::talk::with_query;
+use super::talk::{Talk, with_query};
 use super::{Context, human, nas, read};
 
 /// Network sessions.
@@ -13,6 +13,8 @@ use super::{Context, human, nas, read};
 pub(super) enum Session {
     /// List sessions, the newest first; the open ones unless asked otherwise
     List(List),
+    /// End an open session by its id, or every open one of a login
+    Disconnect(Disconnect),
 }
 
 /// Which sessions.
@@ -44,10 +46,19 @@ pub(super) struct List {
     offset: usize,
 }
 
+/// Which session ends.
+#[derive(Debug, Args)]
+pub(super) struct Disconnect {
+    /// The session's id, or a login
+    #[arg(value_name = "ID|LOGIN")]
+    who: String,
+}
+
 impl Session {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         match self {
             Self::List(list) => list.run(context),
+            Self::Disconnect(disconnect) => disconnect.run(context),
         }
     }
 }
@@ -80,6 +91,41 @@ impl List {
         }
         Ok(())
     }
+}
+
+impl Disconnect {
+    fn run(self, context: &Context) -> Result<(), CliError> {
+        let daemon = context.daemon()?;
+        let ids = if self.who.parse::<uuid::Uuid>().is_ok() {
+            vec![self.who]
+        } else {
+            open_sessions(&daemon, &self.who)?
+        };
+        let mut ended = Vec::new();
+        for id in ids {
+            let answer = daemon.post(&format!("/api/v1/sessions/{id}/disconnect"), json!({}))?;
+            if !context.terminal.wants_json() {
+                context.terminal.line(format_args!("{id} is disconnected"));
+            }
+            ended.push(answer);
+        }
+        if context.terminal.wants_json() {
+            context.terminal.json(&Value::Array(ended));
+        }
+        Ok(())
+    }
+}
+
+/// The ids of a login's open sessions; that it has none is said.
+fn open_sessions(daemon: &Talk, login: &str) -> Result<Vec<String>, CliError> {
+    let asked = [("open", Some("true".to_owned())), ("username", Some(login.to_owned()))];
+    let found = daemon.get(&with_query("/api/v1/sessions", &asked))?;
+    let ids: Vec<String> = read::items(&found).iter().map(|session| read::text(session, "/id")).collect();
+    if ids.is_empty() {
+        let text = format!("{login} has no open session\n  see: dotmac-edge session list");
+        return Err(CliError::NotSo(text));
+    }
+    Ok(ids)
 }
 
 /// Sessions as rows.

@@ -12,11 +12,11 @@ use std::sync::atomic::AtomicU32;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::{self, Desk, MailError};
-use super::{Claim, Running, console, gateway, jobs, metrics, radius_settings, session_defaults};
+use super::portal::{self, PortalError};
+use super::{Claim, Doors, Running, console, gateway, jobs, metrics, radius_settings, session_defaults};
 use crate::access::{Access, ClassKey};
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
@@ -86,6 +86,9 @@ pub enum StartError {
     /// The mail server.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// The portal.
+    #[error(transparent)]
+    Portal(#[from] PortalError),
     /// The gateway's settings contradict themselves.
     #[error("[gateway]: {0}")]
     Policy(#[source] PolicyError),
@@ -122,15 +125,11 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     let snapshot = Arc::new(Snapshot::new(unsealer(&vault)));
     let store = open_store(&config, &clock, &entropy, &vault, &snapshot)?;
     let closed = gateway::close(&config)?;
-    let bound = bind_radius(&config)?;
-    let admin_listener = listen(config.http.admin, "http.admin").await?;
-    let metrics_listener = listen(config.http.metrics, "http.metrics").await?;
+    let listeners = bind(&config).await?;
 
     snapshot.load(&store).await?;
     let world = World { config: &config, clock: &clock, entropy: &entropy, store: &store, vault: &vault };
     let access = open_access(&world, snapshot).await?;
-
-    access.set_defaults(session_defaults(&config));
     let health = Health::new();
     let due = Activator::new();
     let wired =
@@ -146,25 +145,29 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     let (stop_doors, stop_jobs) = (CancellationToken::new(), CancellationToken::new());
     let jobs = Jobs::new();
     let interim_secs = Arc::new(AtomicU32::new(radius_settings(&config).interim_secs));
-    let wiring = job_wiring(&world, &app, &front, &interim_secs);
+    let wiring = jobs::Wiring {
+        app: &app,
+        access: &access,
+        post: &post,
+        store: &store,
+        store_path: &config.store.path,
+        clock: &clock,
+        health: &health,
+        interim_secs: &interim_secs,
+    };
     let mut job_tasks = jobs::start(&jobs, &wiring, &stop_jobs)?;
     if let Some(enforcer) = &enforcer {
         let own = gateway::Own { jobs: &jobs, enforcer, store: &store, config: &config, stop: &stop_jobs };
         job_tasks.extend(gateway::tasks(&own, &wired)?);
     }
-
     let looked = console::Looked {
         store: store.clone(),
         access: Arc::clone(&access),
-        health: health.clone(),
-        jobs: jobs.clone(),
+        health,
+        jobs,
         enforcer: enforcer.clone(),
     };
-    let admin = local_address(&admin_listener, config.http.admin);
-    let metrics_address = local_address(&metrics_listener, config.http.metrics);
-    let listeners = (admin_listener, metrics_listener);
-    let tasks = open_doors(&app, &looked, &config, listeners, &stop_doors)?;
-    let radius = open_radius(bound, &world, &access, &passwords)?;
+    let doors = open_doors(listeners, &world, &app, &looked, &passwords, &stop_doors)?;
     Ok(Running {
         started: config.clone(),
         config,
@@ -172,10 +175,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         access,
         enforcer,
         app,
-        radius,
-        admin,
-        metrics: metrics_address,
-        tasks,
+        doors,
         job_tasks,
         stop_doors,
         stop_jobs,
@@ -184,39 +184,50 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     })
 }
 
-fn job_wiring<'a>(
-    world: &World<'a>,
-    app: &'a App,
-    front: &Front<'a>,
-    interim_secs: &'a Arc<AtomicU32>,
-) -> jobs::Wiring<'a> {
-    let World { config, clock, store, .. } = *world;
-    let Front { access, health, post, .. } = *front;
-    let store_path: &Path = &config.store.path;
-    jobs::Wiring { app, access, post, store, store_path, clock, health, interim_secs }
+/// Every socket of the doors, bound before anything is answered.
+struct Listeners {
+    radius: Bound,
+    admin: TcpListener,
+    metrics: TcpListener,
+    portal: portal::Listeners,
 }
 
-/// The doors over HTTP: API, control socket, metrics.
+async fn bind(config: &Config) -> Result<Listeners, StartError> {
+    Ok(Listeners {
+        radius: bind_radius(config)?,
+        admin: listen(config.http.admin, "http.admin").await?,
+        metrics: listen(config.http.metrics, "http.metrics").await?,
+        portal: portal::bind(config)?,
+    })
+}
+
 fn open_doors(
+    listeners: Listeners,
+    world: &World<'_>,
     app: &App,
     looked: &console::Looked,
-    config: &Config,
-    (admin, metrics_listener): (TcpListener, TcpListener),
+    passwords: &Passwords,
     stop: &CancellationToken,
-) -> Result<Vec<JoinHandle<bool>>, StartError> {
+) -> Result<Doors, StartError> {
+    let config = world.config;
     let mut routes = api::routes();
     routes.extend(api::why::routes(&looked.access));
     routes.extend(console::routes(looked));
     let router = api::router(app, routes)?;
     let settings = api::door(app, None);
     let control = control::bind(&control_place(config))?;
+    let admin = local_address(&listeners.admin, config.http.admin);
+    let metrics = local_address(&listeners.metrics, config.http.metrics);
     let serve =
         |listener, router| tokio::spawn(server::serve(listener, router, settings.clone(), stop.clone()));
-    Ok(vec![
-        serve(Listener::Tcp(admin), router.clone()),
+    let mut tasks = vec![
+        serve(Listener::Tcp(listeners.admin), router.clone()),
         serve(control, router),
-        serve(Listener::Tcp(metrics_listener), metrics_page::router(metrics::text)),
-    ])
+        serve(Listener::Tcp(listeners.metrics), metrics_page::router(metrics::text)),
+    ];
+    tasks.extend(portal::open(listeners.portal, config, app, world.vault, stop)?);
+    let radius = open_radius(listeners.radius, world, &looked.access, passwords)?;
+    Ok(Doors { radius, admin, metrics, tasks })
 }
 
 fn bind_radius(config: &Config) -> Result<Bound, BindError> {
@@ -238,7 +249,9 @@ async fn open_access(world: &World<'_>, snapshot: Arc<Snapshot>) -> Result<Arc<A
         entropy: world.entropy.clone(),
         now: world.clock.now(),
     };
-    Ok(Access::open(parts).await?)
+    let access = Access::open(parts).await?;
+    access.set_defaults(session_defaults(world.config));
+    Ok(access)
 }
 
 async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, StartError> {

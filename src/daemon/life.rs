@@ -149,7 +149,7 @@ impl Running {
     async fn is_alive(&self) -> bool {
         let key = "instance".to_key();
         let read = tokio::time::timeout(PING, self.store.get::<Settings>(&key)).await;
-        matches!(read, Ok(Ok(_))) && self.radius.is_turning(PING).await
+        matches!(read, Ok(Ok(_))) && self.doors.radius.is_turning(PING).await
     }
 }
 

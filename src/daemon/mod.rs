@@ -13,6 +13,7 @@ mod jobs;
 mod life;
 mod metrics;
 mod notify;
+mod portal;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 pub use boot::{StartError, start};
 pub use desk::MailError;
 pub use life::{RunError, run};
+pub use portal::PortalError;
 
 use crate::access::{Access, SessionDefaults};
 use crate::base::secret::Secret;
@@ -53,10 +55,7 @@ pub struct Running {
     access: Arc<Access>,
     enforcer: Option<Enforcer>,
     app: App,
-    radius: RadiusDoor,
-    admin: SocketAddr,
-    metrics: SocketAddr,
-    tasks: Vec<JoinHandle<bool>>,
+    doors: Doors,
     job_tasks: Vec<JoinHandle<()>>,
     stop_doors: CancellationToken,
     stop_jobs: CancellationToken,
@@ -64,29 +63,37 @@ pub struct Running {
     interim_secs: Arc<AtomicU32>,
 }
 
+/// The doors that are open.
+struct Doors {
+    radius: RadiusDoor,
+    admin: SocketAddr,
+    metrics: SocketAddr,
+    tasks: Vec<JoinHandle<bool>>,
+}
+
 impl Running {
     /// Where the API listens.
     #[must_use]
     pub const fn admin(&self) -> SocketAddr {
-        self.admin
+        self.doors.admin
     }
 
     /// Where the metrics are.
     #[must_use]
     pub const fn metrics(&self) -> SocketAddr {
-        self.metrics
+        self.doors.metrics
     }
 
     /// Where RADIUS authentication is answered.
     #[must_use]
     pub fn radius_authentication(&self) -> &[SocketAddr] {
-        self.radius.authentication()
+        self.doors.radius.authentication()
     }
 
     /// Where RADIUS accounting is answered.
     #[must_use]
     pub fn radius_accounting(&self) -> &[SocketAddr] {
-        self.radius.accounting()
+        self.doors.radius.accounting()
     }
 
     /// What makes the first admin, where there is none yet.
@@ -115,7 +122,7 @@ impl Running {
         }
         let settings = radius_settings(&config);
         self.interim_secs.store(settings.interim_secs, Ordering::Relaxed);
-        self.radius.set(settings);
+        self.doors.radius.set(settings);
         self.access.set_defaults(session_defaults(&config));
         self.config = config;
     }
@@ -133,11 +140,11 @@ impl Running {
     /// store. Enforcement stays as it is.
     pub async fn stop(self) {
         self.stop_doors.cancel();
-        for task in self.tasks {
+        for task in self.doors.tasks {
             // A door that panicked is closed already.
             let _ = task.await;
         }
-        let radius = self.radius;
+        let radius = self.doors.radius;
         let _ = tokio::task::spawn_blocking(move || radius.close()).await;
         self.stop_jobs.cancel();
         for task in self.job_tasks {

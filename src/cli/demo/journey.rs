@@ -7,6 +7,7 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::lab::Lab;
+use super::online::{self, Customer};
 use super::radclient::{self, Port, Said, Server};
 use super::script::{Done, Script};
 use crate::cli::error::CliError;
@@ -19,8 +20,14 @@ pub(super) struct Keys {
     pub(super) email: &'static str,
     pub(super) password: String,
     pub(super) secret: String,
-    pub(super) login: String,
-    pub(super) network_password: String,
+    pub(super) customer: Customer,
+}
+
+/// A network login that the NAS asks about.
+#[derive(Debug)]
+struct Credentials {
+    login: String,
+    network_password: String,
 }
 
 /// The counters that the NAS reports.
@@ -33,7 +40,8 @@ struct Used {
 
 /// The whole journey.
 pub(super) async fn run(context: &Context, lab: &mut Lab, script: &mut Script) -> Result<Keys, CliError> {
-    let pid = script.step("The daemon starts", start(lab)).await?;
+    script.step("A phone, the gateway and an Internet", surroundings(lab)).await?;
+    let pid = script.step("The daemon starts on the gateway", start(lab)).await?;
     let password = script.step("The first admin is made on the box", admin(lab)).await?;
     let api = script.step("The admin logs in over HTTP", log_in(lab, &password)).await?;
     script.step("Without a token nobody sees customers", locked_out(lab)).await?;
@@ -42,15 +50,16 @@ pub(super) async fn run(context: &Context, lab: &mut Lab, script: &mut Script) -
     let (service, login, network_password) = script.step("A service", service(&api, &customer)).await?;
     script.step("The service is provisioned", provision(&api, &service)).await?;
     let (server, secret) = script.step("A MikroTik as NAS", nas(lab, &api)).await?;
-    let keys = Keys { email: EMAIL, password, secret, login, network_password };
+    let credentials = Credentials { login, network_password };
 
-    logins(&server, &keys, script).await?;
-    script.step("The refusal has its reason", reason(&api, &keys.login)).await?;
-    sessions(context, lab, (pid, &api), &server, &keys, script).await?;
-    Ok(keys)
+    logins(&server, &credentials, script).await?;
+    script.step("The refusal has its reason", reason(&api, &credentials.login)).await?;
+    sessions(context, lab, (pid, &api), &server, &credentials, script).await?;
+    let customer = online::run(lab, &api, &server, script).await?;
+    Ok(Keys { email: EMAIL, password, secret, customer })
 }
 
-async fn logins(server: &Server, keys: &Keys, script: &mut Script) -> Result<(), CliError> {
+async fn logins(server: &Server, keys: &Credentials, script: &mut Script) -> Result<(), CliError> {
     let methods = [
         ("A login by PAP", "User-Password"),
         ("A login by CHAP", "CHAP-Password"),
@@ -67,7 +76,7 @@ async fn sessions(
     lab: &mut Lab,
     (pid, api): (u32, &Talk),
     server: &Server,
-    keys: &Keys,
+    keys: &Credentials,
     script: &mut Script,
 ) -> Result<(), CliError> {
     let server = Server { address: lab.ports().accounting, ..server.clone() };
@@ -81,6 +90,13 @@ async fn sessions(
     script.step("The session is closed, to the octet", whole(api, &keys.login, AT_THE_END, false)).await?;
     let again = Server { address: lab.ports().authentication, ..server.clone() };
     script.step("The next login", accepted(&again, keys, "User-Password")).await
+}
+
+async fn surroundings(lab: &mut Lab) -> Done<()> {
+    lab.start_helpers().await?;
+    let world = lab.world();
+    let names = [&world.phone, &world.gateway, &world.internet].map(super::space::Space::name);
+    Ok(((), format!("namespaces {}", names.join(", "))))
 }
 
 async fn start(lab: &mut Lab) -> Done<u32> {
@@ -158,16 +174,17 @@ async fn provision(api: &Talk, service: &str) -> Done<()> {
 }
 
 async fn nas(lab: &Lab, api: &Talk) -> Done<(Server, String)> {
-    let body = json!({ "name": "demo-router", "address": "127.0.0.1", "kind": "mikrotik" });
+    let address = lab.nets().host().to_string();
+    let body = json!({ "name": "demo-router", "address": address, "kind": "mikrotik" });
     let made = post(api, "/api/v1/nas-devices", body).await?;
     let secret = needed(&made, "/secret")?;
     let secret_file = lab.write("secret", &format!("{secret}\n"))?;
     let server = Server { address: lab.ports().authentication, secret_file };
     let policy = read::text(&made, "/message_authenticator");
-    Ok(((server, secret), format!("demo-router at 127.0.0.1, Message-Authenticator: {policy}")))
+    Ok(((server, secret), format!("demo-router at {address}, Message-Authenticator: {policy}")))
 }
 
-async fn accepted(server: &Server, keys: &Keys, attribute: &str) -> Done<()> {
+async fn accepted(server: &Server, keys: &Credentials, attribute: &str) -> Done<()> {
     let asked = login(&keys.login, attribute, &keys.network_password);
     let said = radclient::ask(server, Port::Authentication, asked).await?;
     must_be(&said, "Access-Accept")?;
@@ -181,7 +198,7 @@ async fn accepted(server: &Server, keys: &Keys, attribute: &str) -> Done<()> {
     Ok(((), format!("{}\n{}", said.code, said.attributes.join("\n"))))
 }
 
-async fn rejected(server: &Server, keys: &Keys) -> Done<()> {
+async fn rejected(server: &Server, keys: &Credentials) -> Done<()> {
     let asked = login(&keys.login, "User-Password", "not the password");
     let said = radclient::ask(server, Port::Authentication, asked).await?;
     must_be(&said, "Access-Reject")?;
@@ -202,7 +219,13 @@ async fn reason(api: &Talk, login: &str) -> Done<()> {
     soon("`why` did not tell the refusal", until).await
 }
 
-async fn account(server: &Server, keys: &Keys, id: &str, status: &str, used: Option<Used>) -> Done<()> {
+async fn account(
+    server: &Server,
+    keys: &Credentials,
+    id: &str,
+    status: &str,
+    used: Option<Used>,
+) -> Done<()> {
     let mut asked = format!(
         "User-Name = \"{}\"\nAcct-Status-Type = {status}\nAcct-Session-Id = \"{id}\"\n\
          NAS-Identifier = \"demo-router\"\nCalling-Station-Id = \"{MAC}\"\nFramed-IP-Address = {ADDRESS}\n",
@@ -259,23 +282,23 @@ impl Used {
 }
 
 /// The attributes of a login; radclient fills Message-Authenticator in.
-fn login(user: &str, attribute: &str, password: &str) -> String {
+pub(super) fn login(user: &str, attribute: &str, password: &str) -> String {
     format!(
         "User-Name = \"{user}\"\n{attribute} = \"{password}\"\nService-Type = Framed-User\n\
          NAS-Identifier = \"demo-router\"\nCalling-Station-Id = \"{MAC}\"\nMessage-Authenticator = 0x00\n"
     )
 }
 
-async fn get(talk: &Talk, path: &str) -> Result<Value, CliError> {
+pub(super) async fn get(talk: &Talk, path: &str) -> Result<Value, CliError> {
     talk.good(Method::GET, path, Load::Nothing).await
 }
 
-async fn post(talk: &Talk, path: &str, body: Value) -> Result<Value, CliError> {
+pub(super) async fn post(talk: &Talk, path: &str, body: Value) -> Result<Value, CliError> {
     talk.good(Method::POST, path, Load::Json(body)).await
 }
 
 /// Asks until there is something, but not for ever.
-async fn soon<T, F>(otherwise: &str, mut ask: impl FnMut() -> F) -> Done<T>
+pub(super) async fn soon<T, F>(otherwise: &str, mut ask: impl FnMut() -> F) -> Done<T>
 where
     F: Future<Output = Result<Option<(T, String)>, CliError>>,
 {
@@ -291,19 +314,19 @@ where
     asked.unwrap_or_else(|_| Err(CliError::NotSo(format!("{otherwise} within {} s", SOON.as_secs()))))
 }
 
-fn needed(answer: &Value, pointer: &str) -> Result<String, CliError> {
+pub(super) fn needed(answer: &Value, pointer: &str) -> Result<String, CliError> {
     let found = answer.pointer(pointer).and_then(Value::as_str).map(ToOwned::to_owned);
     found.ok_or_else(|| CliError::NotSo(format!("the answer has no {pointer}: {answer}")))
 }
 
-fn must_be(said: &Said, code: &str) -> Result<(), CliError> {
+pub(super) fn must_be(said: &Said, code: &str) -> Result<(), CliError> {
     must(said.code == code, || {
         let code = if said.code.is_empty() { "silence" } else { &said.code };
         format!("the answer was {code}\n{}\n{}", said.attributes.join("\n"), said.complaint)
     })
 }
 
-fn must(so: bool, otherwise: impl FnOnce() -> String) -> Result<(), CliError> {
+pub(super) fn must(so: bool, otherwise: impl FnOnce() -> String) -> Result<(), CliError> {
     if so { Ok(()) } else { Err(CliError::NotSo(otherwise())) }
 }
 

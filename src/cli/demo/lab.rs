@@ -1,31 +1,40 @@
-//! The lab: a folder, a configuration, free ports, and the daemon as a child process of the same
-//! program. Dropping it ends the daemon and removes the folder.
+//! The lab: a folder, a world of network namespaces with its helpers, a configuration, and the daemon as
+//! a child process of the same program inside of the gateway. Dropping it ends and removes all of it.
 
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use hyper::Method;
 
+use super::helpers::{self, Helpers, PORTAL_NAME};
+use super::internet::Internet;
+use super::phone::Phone;
+use super::world::{Nets, WEB4, World};
+use super::{certificate, stale};
+use crate::base::clock::Clock;
 use crate::cli::Context;
 use crate::cli::error::CliError;
 use crate::cli::talk::{Load, Talk};
 use crate::cli::terminal::Terminal;
 
-/// A box of one's own.
+/// A box of one's own, and what is around it.
 pub(super) struct Lab {
     folder: PathBuf,
     program: PathBuf,
-    ports: Ports,
+    world: World,
+    helpers: Option<Helpers>,
+    internet: Option<Internet>,
     daemon: Option<Child>,
     terminal: Terminal,
+    clock: Clock,
 }
 
-/// Where its doors are.
+/// Where its doors are, on the management network.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ports {
     pub(super) admin: SocketAddr,
@@ -35,18 +44,70 @@ pub(super) struct Ports {
 }
 
 impl Lab {
-    /// Makes folder and configuration; starts nothing.
+    /// Makes folder, world and configuration; starts nothing.
     pub(super) fn build(context: &Context) -> Result<Self, CliError> {
-        let folder = std::env::temp_dir().join(format!("{PREFIX}{}", std::process::id()));
+        let demo = std::process::id();
+        let folder = std::env::temp_dir().join(format!("{PREFIX}{demo}"));
         let doing = format!("make {}", folder.display());
         let program =
             std::env::current_exe().map_err(|error| CliError::failed("find this program's file", &error))?;
-        let ports = Ports::free().map_err(|error| CliError::failed("find free ports", &error))?;
+        // Of a demo with our number that is long gone.
+        stale::remove_of(demo, &folder);
         DirBuilder::new().mode(0o700).create(&folder).map_err(|error| CliError::failed(&doing, &error))?;
-        let lab = Self { folder, program, ports, daemon: None, terminal: context.terminal };
+        let world = World::build(demo).inspect_err(|_| {
+            let _ = fs::remove_dir_all(&folder);
+        })?;
+        let lab = Self {
+            folder,
+            program,
+            world,
+            helpers: None,
+            internet: None,
+            daemon: None,
+            terminal: context.terminal,
+            clock: context.clock.clone(),
+        };
+        let pem = certificate::make(PORTAL_NAME, context.clock.now())?;
+        lab.write("ca.pem", &pem.authority)?;
+        lab.write("portal.pem", &pem.certificate)?;
+        lab.write("portal.key", &pem.private_key)?;
         let text = lab.configuration()?;
         lab.write("edge.toml", &text)?;
         Ok(lab)
+    }
+
+    /// Starts what is around the daemon: names and addresses, mail, the web.
+    pub(super) async fn start_helpers(&mut self) -> Result<(), CliError> {
+        self.internet = Some(Internet::start(&self.world.internet)?);
+        self.helpers = Some(Helpers::start(&self.world, &self.folder).await?);
+        Ok(())
+    }
+
+    /// The phone.
+    pub(super) fn phone(&self) -> Phone {
+        Phone::new(&self.world.phone, &self.folder, &self.clock)
+    }
+
+    /// The world's places and networks.
+    pub(super) const fn world(&self) -> &World {
+        &self.world
+    }
+
+    pub(super) const fn nets(&self) -> Nets {
+        self.world.nets
+    }
+
+    pub(super) const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The newest letter to an address; empty when there is none.
+    pub(super) fn letter(&self, to: &str) -> String {
+        helpers::letter(&self.folder, to)
+    }
+
+    pub(super) fn mailbox(&self) -> PathBuf {
+        helpers::mailbox(&self.folder)
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -57,8 +118,9 @@ impl Lab {
         &self.program
     }
 
-    pub(super) const fn ports(&self) -> Ports {
-        self.ports
+    pub(super) fn ports(&self) -> Ports {
+        let at = |port| SocketAddr::from((self.nets().management(), port));
+        Ports { admin: at(8080), metrics: at(9090), authentication: at(1812), accounting: at(1813) }
     }
 
     pub(super) fn config(&self) -> PathBuf {
@@ -75,8 +137,8 @@ impl Lab {
     }
 
     /// A way to the daemon as a program on the network.
-    pub(super) const fn api(&self) -> Talk {
-        Talk::http(self.ports.admin, self.terminal)
+    pub(super) fn api(&self) -> Talk {
+        Talk::http(self.ports().admin, self.terminal)
     }
 
     /// A private file in the folder.
@@ -94,7 +156,10 @@ impl Lab {
         let log =
             OpenOptions::new().append(true).create(true).mode(0o600).open(self.log()).map_err(failed)?;
         let errors = log.try_clone().map_err(failed)?;
-        let child = Command::new(&self.program)
+        let child = self
+            .world
+            .gateway
+            .command(&self.program)
             .arg("--config")
             .arg(self.config())
             .arg("serve")
@@ -108,7 +173,6 @@ impl Lab {
             .map_err(failed)?;
         let pid = child.id();
         self.daemon = Some(child);
-        self.write(DAEMON_PID, &format!("{pid}\n"))?;
         self.until_ready().await?;
         Ok(pid)
     }
@@ -170,12 +234,17 @@ impl Lab {
         }
         let group = nix::unistd::Group::from_gid(nix::unistd::getegid()).ok().flatten();
         let group = group.map_or_else(String::new, |group| format!("group = '{}'\n", group.name));
-        let Ports { admin, metrics, authentication, accounting } = self.ports;
+        let Ports { admin, metrics, authentication, accounting } = self.ports();
         Ok(format!(
             "# Made by `dotmac-edge demo`; it goes with the demo.\n\
              [site]\nname = \"Demo POP\"\ntimezone = \"Africa/Lagos\"\ncurrency = \"NGN\"\n\n\
              [store]\npath = '{folder}/store'\n\n\
              [http]\nadmin = \"{admin}\"\nmetrics = \"{metrics}\"\n\n\
+             [portal]\nname = \"{PORTAL_NAME}\"\n\
+             http = [\"0.0.0.0:80\", \"[::]:80\"]\nhttps = [\"0.0.0.0:443\", \"[::]:443\"]\n\
+             certificate = 'file:{folder}/portal.pem'\nprivate_key = 'file:{folder}/portal.key'\n\n\
+             [gateway]\nenabled = true\naccess = \"lan0\"\nuplink = \"wan0\"\n\n\
+             [mail]\nserver = \"{WEB4}:25\"\nsecurity = \"none\"\nfrom = \"Demo POP <wifi@demo.example>\"\n\n\
              [radius]\nauthentication = [\"{authentication}\"]\naccounting = [\"{accounting}\"]\n\n\
              [control]\nsocket = '{socket}'\n{group}\n\
              [log]\nformat = \"console\"\n\n\
@@ -187,31 +256,16 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        // An end that fails leaves a folder that the next demo removes.
+        // An end that fails leaves things that the next demo removes. The world goes by its own drop.
         let _ = self.cut();
+        self.helpers = None;
+        self.internet = None;
         let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-impl Ports {
-    /// Four ports that were free a moment ago, all held until the last is known.
-    fn free() -> std::io::Result<Self> {
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let (admin, metrics) = (TcpListener::bind(any)?, TcpListener::bind(any)?);
-        let (authentication, accounting) = (UdpSocket::bind(any)?, UdpSocket::bind(any)?);
-        Ok(Self {
-            admin: admin.local_addr()?,
-            metrics: metrics.local_addr()?,
-            authentication: authentication.local_addr()?,
-            accounting: accounting.local_addr()?,
-        })
     }
 }
 
 /// The folder's name before the demo's process id.
 pub(super) const PREFIX: &str = "dotmac-edge-demo-";
-/// The file with the daemon's process id.
-pub(super) const DAEMON_PID: &str = "daemon.pid";
 /// Between two looks at the daemon.
 const LOOK: Duration = Duration::from_millis(20);
 /// Opening a store takes well under a second; a slow machine gets its time.

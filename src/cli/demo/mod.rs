@@ -1,18 +1,38 @@
-//! `demo`: the whole journey of a subscriber on this machine, with the real daemon, a real store
-//! and a real RADIUS client, in a temporary folder and on loopback only.
+//! `demo`: the whole journey of a subscriber on this machine, with the real daemon, a real store, a real
+//! kernel's firewall, and phones, mail and RADIUS clients that are not ours. In network namespaces and a
+//! temporary folder of its own.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`needs`] | what must be installed |
+//! | [`stale`] | removes what a killed run left |
+//! | [`space`], [`world`] | network namespaces, and the wires between them |
+//! | [`helpers`], [`internet`], [`phone`], [`radclient`], [`certificate`] | what is around the daemon |
+//! | [`lab`] | all of that with the daemon |
+//! | [`journey`], [`online`], [`form`] | the steps: as a NAS sees them, as a phone sees them |
+//! | [`script`] | how they are told |
 //!
 //! The one rule: nothing stays behind. What a run that was killed left is removed by the next one.
 
+mod certificate;
+mod form;
+mod helpers;
+mod internet;
 mod journey;
 mod lab;
+mod needs;
+mod online;
+mod phone;
 mod radclient;
 mod script;
+mod space;
 mod stale;
+mod world;
 
 use std::cell::Cell;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Context;
 use super::error::CliError;
@@ -31,23 +51,27 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
-        radclient::must_be_there()?;
+        needs::must_be_there()?;
         stale::remove(&std::env::temp_dir());
-        let mut lab = Lab::build(context)?;
         let done = Cell::new(false);
-        let shown = runtime()?.block_on(async {
-            tokio::select! {
-                shown = show(context, &mut lab, self.once, &done) => shown,
-                told = told_to_stop() => told,
-            }
-        });
-        if let Err(CliError::NotSo(_) | CliError::Unreachable(_) | CliError::Usage(_)) = &shown {
-            context.terminal.note(format_args!("The daemon's last words:\n{}", lab.last_words()));
-        }
-        match shown {
+        match runtime()?.block_on(self.played(context, &done)) {
             Err(CliError::Told) if done.get() => Ok(()),
             shown => shown,
         }
+    }
+
+    async fn played(&self, context: &Context, done: &Cell<bool>) -> Result<(), CliError> {
+        // From here on a signal is waited for, so that what is being made is also removed.
+        let signals = Signals::listen()?;
+        let mut lab = Lab::build(context)?;
+        let shown = tokio::select! {
+            shown = show(context, &mut lab, self.once, done) => shown,
+            () = signals.any() => Err(CliError::Told),
+        };
+        if let Err(CliError::NotSo(_) | CliError::Unreachable(_) | CliError::Usage(_)) = &shown {
+            context.terminal.note(format_args!("The daemon's last words:\n{}", lab.last_words()));
+        }
+        shown
     }
 }
 
@@ -66,24 +90,39 @@ async fn show(context: &Context, lab: &mut Lab, once: bool, done: &Cell<bool>) -
 }
 
 /// Ctrl-C, or who closes the terminal: the end of a demo that stays up, else one that was cut short.
-async fn told_to_stop() -> Result<(), CliError> {
-    let on = |kind| signal(kind).map_err(|error| CliError::failed("receive signals", &error));
-    let (mut interrupt, mut terminate, mut hangup) =
-        (on(SignalKind::interrupt())?, on(SignalKind::terminate())?, on(SignalKind::hangup())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn listen() -> Result<Self, CliError> {
+        let on = |kind| signal(kind).map_err(|error| CliError::failed("receive signals", &error));
+        Ok(Self([on(SignalKind::interrupt())?, on(SignalKind::terminate())?, on(SignalKind::hangup())?]))
     }
-    Err(CliError::Told)
+
+    async fn any(self) {
+        let [mut interrupt, mut terminate, mut hangup] = self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
 }
 
 /// Addresses and credentials, each as a line that can be pasted.
 fn to_try(lab: &Lab, keys: &Keys) -> String {
-    let ports = lab.ports();
+    let (ports, world) = (lab.ports(), lab.world());
     let program = format!("{} --config {}", lab.program().display(), lab.config().display());
+    let phone = format!("ip netns exec {}", world.phone.name());
+    let customer = &keys.customer;
     format!(
-        "\nThe box stays up until Ctrl-C. Try:\n\
+        "\nThe box stays up until Ctrl-C. Try, as root:\n\
+         \n  the portal    http://{gateway}/ on this machine, or by its name with TLS:\
+         \n                chromium --host-resolver-rules='MAP {name} {gateway}' --ignore-certificate-errors https://{name}/\
+         \n  log in there  {customer_email}  password  {customer_password}\
+         \n  its mail      {mailbox}/new\
+         \n  the phone     {phone} curl -i http://captive.apple.com/hotspot-detect.html\
+         \n  its browser   {phone} curl --cacert {ca} https://{name}/status\
+         \n  the gateway   ip netns exec {gate} nft list table inet dotmac_edge\
          \n  the API       http://{admin}/docs\
          \n  log in as     {email}  password  {password}\
          \n  RADIUS        {authentication} (authentication), {accounting} (accounting), secret  {secret}\
@@ -91,17 +130,24 @@ fn to_try(lab: &Lab, keys: &Keys) -> String {
          \n  a login       printf '%s\\n' {secret} {network} | {program} radius test {authentication} --user {login}\
          \n  sessions      {program} session list --all\
          \n  why           {program} why {login}\
-         \n  health        {program} doctor\
+         \n  health        ip netns exec {gate} {program} doctor\
          \n  metrics       http://{metrics}/metrics\
          \n  the log       tail -f {log}",
+        name = helpers::PORTAL_NAME,
+        gateway = lab.nets().gateway(),
+        gate = world.gateway.name(),
+        customer_email = customer.email,
+        customer_password = customer.password,
+        mailbox = lab.mailbox().display(),
+        ca = lab.folder().join("ca.pem").display(),
         admin = ports.admin,
         email = keys.email,
         password = keys.password,
         authentication = ports.authentication,
         accounting = ports.accounting,
         secret = keys.secret,
-        login = keys.login,
-        network = keys.network_password,
+        login = customer.login,
+        network = customer.network_password,
         metrics = ports.metrics,
         log = lab.log().display(),
     )

@@ -32,18 +32,6 @@ pub(super) struct Server {
     pub(super) secret_file: PathBuf,
 }
 
-/// Whether the program is installed.
-pub(super) fn must_be_there() -> Result<(), CliError> {
-    let found = Command::new(PROGRAM).arg("-v").stdin(Stdio::null()).output();
-    match found {
-        Ok(_) => Ok(()),
-        Err(_) => Err(CliError::NotSo(
-            "radclient is missing, which the demo asks with; run: apt-get install freeradius-utils"
-                .to_owned(),
-        )),
-    }
-}
-
 /// Sends one request and waits for its answer.
 pub(super) async fn ask(server: &Server, port: Port, attributes: String) -> Result<Said, CliError> {
     let server = server.clone();

@@ -4,14 +4,19 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::geteuid;
 
-use super::lab::{DAEMON_PID, PREFIX};
+use super::lab::PREFIX;
+use super::{space, world};
 
-/// Ends the daemons and removes the folders of demos whose process is gone. Best effort: what
+/// Ends the processes and removes worlds and folders of demos whose process is gone. Best effort: what
 /// cannot be removed is in nobody's way.
 pub(super) fn remove(place: &Path) {
+    for (pid, _) in space::all() {
+        if !runs_a_demo(pid) {
+            world::take_down(pid.unsigned_abs());
+        }
+    }
     let Ok(entries) = fs::read_dir(place) else { return };
     for entry in entries.filter_map(Result::ok) {
         let name = entry.file_name();
@@ -20,9 +25,17 @@ pub(super) fn remove(place: &Path) {
             && is_ours(&entry.path())
             && !runs_a_demo(pid)
         {
-            end_daemon(&entry.path());
+            world::take_down(pid.unsigned_abs());
             let _ = fs::remove_dir_all(entry.path());
         }
+    }
+}
+
+/// The same for one demo, whose process id is now ours.
+pub(super) fn remove_of(demo: u32, folder: &Path) {
+    world::take_down(demo);
+    if is_ours(folder) {
+        let _ = fs::remove_dir_all(folder);
     }
 }
 
@@ -33,18 +46,6 @@ fn is_ours(folder: &Path) -> bool {
 
 fn runs_a_demo(pid: i32) -> bool {
     command_line(pid).is_some_and(|line| line.split('\0').any(|word| word == "demo"))
-}
-
-/// Kills the daemon of a stale folder, if it is still that daemon and not another process that got
-/// its number since.
-fn end_daemon(folder: &Path) {
-    let pid =
-        fs::read_to_string(folder.join(DAEMON_PID)).ok().and_then(|text| text.trim().parse::<i32>().ok());
-    let Some(pid) = pid else { return };
-    let its = folder.to_string_lossy();
-    if command_line(pid).is_some_and(|line| line.contains(its.as_ref())) {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-    }
 }
 
 fn command_line(pid: i32) -> Option<String> {
@@ -63,7 +64,6 @@ mod tests {
         let other = place.path().join("dotmac-edge-demo-notes");
         let link = place.path().join(format!("{PREFIX}999999998"));
         fs::create_dir(&gone).unwrap();
-        fs::write(gone.join(DAEMON_PID), "1\n").unwrap();
         fs::create_dir(&other).unwrap();
         std::os::unix::fs::symlink(&other, &link).unwrap();
         remove(place.path());

@@ -28,6 +28,11 @@ impl Daemon {
             Err(CliError::Unreachable(_)) => false,
         }
     }
+
+    /// What it answers to a question.
+    pub(super) fn get(&self, path: &str) -> Result<Value, CliError> {
+        self.talk.get(path)
+    }
 }
 
 /// Asks the daemon how it is.

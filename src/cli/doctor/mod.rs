@@ -4,6 +4,7 @@
 //! rule: what cannot be found out is said to be unknown, never to be well.
 
 mod files;
+mod gateway;
 mod live;
 mod machine;
 mod ports;
@@ -52,6 +53,7 @@ fn examine(context: &Context) -> Vec<Check> {
     checks.push(machine::group(&config));
     checks.extend(ports::all(&config, daemon.is_up()));
     checks.extend(ports::exposure(&config));
+    checks.extend(gateway::all(context, &config, &daemon));
     checks.extend(live::all(&daemon));
     checks
 }

@@ -37,6 +37,8 @@ pub(super) fn all(config: &Config, daemon_is_up: bool) -> Vec<Check> {
     let mut wanted = udp("radius.authentication", &config.radius.authentication);
     wanted.extend(udp("radius.accounting", &config.radius.accounting));
     wanted.extend([tcp("http.admin", config.http.admin), tcp("http.metrics", config.http.metrics)]);
+    wanted.extend(config.portal.http.iter().map(|address| tcp("portal.http", *address)));
+    wanted.extend(config.portal.https.iter().map(|address| tcp("portal.https", *address)));
     wanted.iter().map(|wanted| check(wanted, daemon_is_up)).collect()
 }
 

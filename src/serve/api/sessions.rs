@@ -10,22 +10,26 @@ use utoipa::ToSchema;
 use super::app::App;
 use super::call::Call;
 use super::edit::{self, part, reference};
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 use super::route::{Access, Route};
 use super::shape::Answer;
 use crate::catalogue::logbook::{SessionFilter, SessionView as Kept};
 use crate::domain::role::Permission;
 use crate::domain::session::{CloseReason, OpenedBy};
+use crate::reception::{Ended, NotEnded};
 
 /// The routes of sessions.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let reading = Access::Staff(Permission::SessionsRead);
+    let (reading, ending) =
+        (Access::Staff(Permission::SessionsRead), Access::Staff(Permission::SessionsWrite));
     vec![
         Route::get("/api/v1/sessions", reading, "List sessions, newest first", list)
             .query(&["open", "customer_id", "service_id", "nas_id", "username"])
             .lists::<SessionView>(),
         Route::get("/api/v1/sessions/{id}", reading, "Read a session", get).answers::<SessionView>(200),
+        Route::post("/api/v1/sessions/{id}/disconnect", ending, "End an open session now", disconnect)
+            .answers::<DisconnectView>(200),
     ]
 }
 
@@ -84,6 +88,17 @@ pub struct SessionView {
     pub last_heard_at: Option<String>,
 }
 
+/// What ending a session answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DisconnectView {
+    /// Which session.
+    pub session_id: String,
+    /// Always true: no packet of it passes any more.
+    pub disconnected: bool,
+    /// Whether it had ended before.
+    pub already: bool,
+}
+
 impl SessionView {
     pub(super) fn of(kept: &Kept) -> Self {
         let (session, used) = (&kept.session, kept.counters);
@@ -130,6 +145,20 @@ async fn list(app: App, call: Call) -> Result<Answer, ApiError> {
     };
     let listed = app.catalogue.logbook.sessions(&filter, part(window)).await?;
     Ok(edit::list(listed, window, |kept| SessionView::of(&kept)))
+}
+
+async fn disconnect(app: App, call: Call) -> Result<Answer, ApiError> {
+    let id = reference(&call).to_owned();
+    let ended = app.reception.end_session(&id, &call.actor, call.now).await.map_err(|error| match error {
+        NotEnded::AtNas => ApiError::new(
+            Code::RuleViolation,
+            "The session is at another NAS, which this version cannot tell to end it; suspend the service to keep \
+             it from logging in again.",
+        ),
+        NotEnded::Gateway(error) => ApiError::new(Code::GatewayUnavailable, format!("{error}.")),
+        NotEnded::Reception(error) => error.into(),
+    })?;
+    Ok(Answer::ok(&DisconnectView { session_id: id, disconnected: true, already: ended == Ended::Before }))
 }
 
 async fn get(app: App, call: Call) -> Result<Answer, ApiError> {

@@ -2,6 +2,8 @@
 //!
 //! The one rule: never more than the limit is held, whatever `Content-Length` says.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_LENGTH;
@@ -26,9 +28,47 @@ pub async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u
     }
 }
 
+/// The same for a peer that has so long to send it.
+///
+/// # Errors
+/// As [`read`]; [`Fault::BodyBroken`] when the time is over too.
+pub async fn read_within(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    deadline: Duration,
+) -> Result<Vec<u8>, Fault> {
+    tokio::time::timeout(deadline, read(headers, body, limit)).await.unwrap_or(Err(Fault::BodyBroken))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
     use super::*;
+
+    /// A body that is announced and never comes.
+    struct Never;
+
+    impl hyper::body::Body for Never {
+        type Data = axum::body::Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let never = Body::new(Never);
+        let read = read_within(&HeaderMap::new(), never, 4, Duration::from_millis(10)).await;
+        assert_eq!(read, Err(Fault::BodyBroken));
+    }
 
     #[tokio::test]
     async fn a_body_at_the_limit_is_read_and_one_octet_more_is_refused() {

@@ -8,14 +8,22 @@
 //! |---|---|
 //! | [`server`] | accepts connections, speaks HTTP/1.1, drains at the end |
 //! | [`guard`] | what surrounds each request: id, host, time limit, panic, headers |
+//! | [`listen`] | opens TCP ports |
+//! | [`places`] | how many connections, and how many of one peer |
+//! | [`tls`] | what TLS is spoken with |
+//! | [`certificate`] | certificates and their keys: read, checked, made |
 //! | [`peer`] | who is on the other end of a connection |
 //! | [`body`] | reading a body up to a limit |
 
 pub mod body;
+pub mod certificate;
 pub mod guard;
+pub mod listen;
 pub mod metrics;
 pub mod peer;
+mod places;
 pub mod server;
+pub mod tls;
 
 /// What went wrong with a request before or beside its handler; the door renders it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

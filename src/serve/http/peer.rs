@@ -10,6 +10,8 @@ use std::net::{IpAddr, SocketAddr};
 pub enum Peer {
     /// A TCP connection from this address.
     Tcp(SocketAddr),
+    /// The same, within TLS.
+    Tls(SocketAddr),
     /// A process on this machine, as the kernel names it (`SO_PEERCRED`).
     Unix(Credentials),
 }
@@ -32,7 +34,7 @@ impl Peer {
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         match self {
-            Self::Tcp(address) => Some(address.ip().to_canonical()),
+            Self::Tcp(address) | Self::Tls(address) => Some(address.ip().to_canonical()),
             Self::Unix(_) => None,
         }
     }

@@ -1,0 +1,190 @@
+//! `/status` and `/customer`: what a device is doing, and what its owner has.
+//!
+//! The one rule: what a device is doing is shown to the device; whose it is, only to who logged in.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Response, StatusCode};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::Portal;
+use super::asked::Asked;
+use super::page::{DataCard, OnlineCard, ServiceCard, SessionRow, StatusPage, our_fault, page};
+use super::visit::{LOGOUT, login_page};
+use super::words::{self, Told};
+use crate::catalogue::logbook::SessionView;
+use crate::reception::{Account, AccountService, Online, Unconnected};
+
+pub(super) async fn status(State(portal): State<Portal>, asked: Asked) -> Response<Body> {
+    let online = online(&portal, &asked).await;
+    let account = match account(&portal, &asked).await {
+        Ok(account) => account,
+        Err(page) => return page,
+    };
+    let heading = match (&online, &account) {
+        (Some(_), _) => "You are online",
+        (None, Some(_)) => "You are not online",
+        (None, None) => "Not online",
+    };
+    let told = match (&online, &account) {
+        (Some(online), _) => confirming(online, &portal.zone),
+        (None, Some(account)) => Some(why_not(account, &asked, &portal.zone)),
+        (None, None) => Some(Told::note(
+            "Nobody is logged in on this device",
+            "Log in to use the Internet here, or choose a plan first.",
+            "",
+        )),
+    };
+    let service = account.as_ref().and_then(|account| account.service.as_ref());
+    let page_ = StatusPage {
+        heading,
+        here: "/status",
+        data: data(online.as_ref(), service),
+        online: online.as_ref().map(|online| online_card(online, asked.now, &portal.zone)),
+        told,
+        service: None,
+        shows_sessions: false,
+        sessions: Vec::new(),
+        may_log_in: online.is_none(),
+        may_log_out: online.is_some() || account.is_some(),
+        ..empty(&portal, &asked)
+    };
+    page(&asked, StatusCode::OK, &page_)
+}
+
+pub(super) async fn customer(State(portal): State<Portal>, asked: Asked) -> Response<Body> {
+    let account = match account(&portal, &asked).await {
+        Ok(Some(account)) => account,
+        Ok(None) => {
+            return login_page(&portal, &asked, StatusCode::OK, "Log in to see your account", "", None);
+        }
+        Err(page) => return page,
+    };
+    let told = account.service.as_ref().map_or_else(
+        || Some(words::unconnected(&Unconnected::NoService, &portal.zone)),
+        |service| service.verdict.err().map(|refusal| words::refusal(&refusal, &portal.zone)),
+    );
+    let service = account.service.as_ref();
+    let page_ = StatusPage {
+        heading: "Your account",
+        here: "/customer",
+        told,
+        data: data(None, service),
+        service: service.map(|service| service_card(&account, service, &portal.zone)),
+        shows_sessions: true,
+        sessions: account.sessions.iter().map(|one| session_row(one, asked.now, &portal.zone)).collect(),
+        may_log_out: true,
+        ..empty(&portal, &asked)
+    };
+    page(&asked, StatusCode::OK, &page_)
+}
+
+fn empty(portal: &Portal, asked: &Asked) -> StatusPage {
+    StatusPage {
+        shell: portal.shell(),
+        heading: "",
+        here: "/",
+        online: None,
+        told: None,
+        data: None,
+        service: None,
+        shows_sessions: false,
+        sessions: Vec::new(),
+        may_log_in: false,
+        may_log_out: false,
+        token: asked.token(portal, LOGOUT),
+    }
+}
+
+async fn online(portal: &Portal, asked: &Asked) -> Option<Online> {
+    portal.reception.online(asked.device.as_ref()?, asked.now).await
+}
+
+async fn account(portal: &Portal, asked: &Asked) -> Result<Option<Account>, Response<Body>> {
+    let Some(visitor) = asked.visitor(portal).await else { return Ok(None) };
+    let account = portal.reception.account(visitor.subscriber_id, asked.now).await;
+    account.map(Some).map_err(|error| our_fault(portal, asked, &error))
+}
+
+/// A device that is online only to read its mail.
+fn confirming(online: &Online, zone: &TimeZone) -> Option<Told> {
+    online.confirming?;
+    let until = online.ends_at.map(|end| format!(" until {}", words::clock(end, zone))).unwrap_or_default();
+    let sentence = format!("This device is online{until} so that you can read your mail.");
+    Some(Told::note("Your address is not confirmed yet", sentence, "Enter the code to stay online."))
+}
+
+fn why_not(account: &Account, asked: &Asked, zone: &TimeZone) -> Told {
+    let Some(service) = &account.service else { return words::unconnected(&Unconnected::NoService, zone) };
+    match (&service.verdict, &asked.device) {
+        (Err(refusal), _) => words::refusal(refusal, zone),
+        (Ok(_), None) => words::unconnected(&Unconnected::NotHere, zone),
+        (Ok(_), Some(_)) => {
+            Told::note("This device is not connected", "Your service is fine.", "Log in again to connect it.")
+        }
+    }
+}
+
+fn online_card(online: &Online, now: Timestamp, zone: &TimeZone) -> OnlineCard {
+    let left = online.ends_at.map(|end| words::span(end.duration_since(now)));
+    OnlineCard {
+        plan: if online.plan.is_empty() { "To confirm your address".to_owned() } else { online.plan.clone() },
+        since: words::moment(online.since, zone),
+        down: words::speed(online.rates.down.0),
+        up: words::speed(online.rates.up.0),
+        time_left: left.unwrap_or_else(|| "No limit".to_owned()),
+        ends: online.ends_at.map(|end| words::moment(end, zone)),
+        received: words::octets(online.down_octets),
+        sent: words::octets(online.up_octets),
+    }
+}
+
+/// What is left as enforcement sees it; out of how much, where whoever asks may know that.
+fn data(online: Option<&Online>, service: Option<&AccountService>) -> Option<DataCard> {
+    let allowance = service.and_then(|service| service.service.terms.data_allowance);
+    let of_service = service.and_then(|service| service.verdict.ok()?.remaining_octets);
+    let Some(left) = online.and_then(|online| online.remaining_octets).or(of_service) else {
+        let is_known = online.is_some() || service.is_some_and(|service| service.verdict.is_ok());
+        return is_known.then(|| DataCard { left: "Unlimited".to_owned(), of: None, percent: None });
+    };
+    let percent = allowance.filter(|all| *all > 0).map(|all| {
+        let percent = u128::from(left) * 100 / u128::from(all);
+        u64::try_from(percent).unwrap_or(100).min(100)
+    });
+    Some(DataCard { left: words::octets(left), of: allowance.map(words::octets), percent })
+}
+
+fn service_card(account: &Account, known: &AccountService, zone: &TimeZone) -> ServiceCard {
+    let (price, period) = words::price(&known.service.terms);
+    let (from, until) = known.period;
+    ServiceCard {
+        plan: known.service.terms.name.to_string(),
+        owner: account.subscriber.display_name(),
+        number: account.subscriber.customer_number.to_string(),
+        status: match known.status_word {
+            "active" => "Active",
+            "pending" => "Not active yet",
+            "cancelled" => "Ended",
+            _ => "Paused",
+        },
+        price: format!("{price} {period}").trim_end().to_owned(),
+        from: from.map(|at| words::moment(at, zone)),
+        until: until.map(|at| words::moment(at, zone)),
+        received: words::octets(known.usage.down_octets),
+        sent: words::octets(known.usage.up_octets),
+    }
+}
+
+fn session_row(view: &SessionView, now: Timestamp, zone: &TimeZone) -> SessionRow {
+    let session = &view.session;
+    let lasted = session.closed_at.unwrap_or(now).duration_since(session.opened_at);
+    let still = if session.closed_at.is_none() { ", still open" } else { "" };
+    SessionRow {
+        began: words::moment(session.opened_at, zone),
+        lasted: format!("{}{still}", words::span(lasted)),
+        received: words::octets(view.counters.down_octets),
+        sent: words::octets(view.counters.up_octets),
+        device: session.calling_station.clone().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,285 @@
+//! Numbers, times and refusals in the words of somebody who only wants to get online.
+//!
+//! The one rule: what is shown is exact, or rounded against us: never more data, time or speed than
+//! there is.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::lock::LockReason;
+use crate::domain::money::Money;
+use crate::domain::plan::{PlanTerms, Validity, ValidityUnit};
+use crate::domain::rate::BitsPerSecond;
+use crate::domain::refusal::Refusal;
+use crate::reception::Unconnected;
+
+/// Something that a page says, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Told {
+    /// `alert`, `note` or `done`.
+    pub(super) look: &'static str,
+    pub(super) title: String,
+    pub(super) sentence: String,
+    /// Empty where there is nothing to do.
+    pub(super) remedy: String,
+}
+
+impl Told {
+    fn alert(title: &str, sentence: impl Into<String>, remedy: &str) -> Self {
+        Self { look: "alert", title: title.into(), sentence: sentence.into(), remedy: remedy.into() }
+    }
+
+    pub(super) fn note(title: &str, sentence: impl Into<String>, remedy: &str) -> Self {
+        Self { look: "note", ..Self::alert(title, sentence, remedy) }
+    }
+}
+
+/// `17,500.00 NGN`.
+pub(super) fn money(amount: &Money) -> String {
+    let decimal = amount.decimal();
+    let (whole, fraction) = decimal.split_once('.').unwrap_or((&decimal, ""));
+    let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |rest| ("-", rest));
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{sign}{grouped}{point}{fraction} {}", amount.currency)
+}
+
+/// `7.5 Mbit/s`: exact, in the largest unit of which there is at least one.
+pub(super) fn speed(rate: BitsPerSecond) -> String {
+    let bits = rate.get();
+    let units = [(1_000_000_000, "Gbit/s"), (1_000_000, "Mbit/s"), (1_000, "kbit/s")];
+    let Some((scale, unit)) = units.into_iter().find(|(scale, _)| bits >= *scale) else {
+        return format!("{bits} bit/s");
+    };
+    let places = if scale == 1_000_000_000 {
+        9
+    } else if scale == 1_000_000 {
+        6
+    } else {
+        3
+    };
+    let fraction = format!("{:0places$}", bits % scale);
+    let fraction = fraction.trim_end_matches('0');
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{}{point}{fraction} {unit}", bits / scale)
+}
+
+/// `12.3 GB`, rounded down to a tenth.
+pub(super) fn octets(octets: u64) -> String {
+    let units = [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    let Some((scale, unit)) = units.into_iter().find(|(scale, _)| octets >= *scale) else {
+        return format!("{octets} bytes");
+    };
+    match octets % scale / (scale / 10) {
+        0 => format!("{} {unit}", octets / scale),
+        tenths => format!("{}.{tenths} {unit}", octets / scale),
+    }
+}
+
+/// `2 days 3 hours`: the two largest units, rounded down.
+pub(super) fn span(span: SignedDuration) -> String {
+    let seconds = span.as_secs().max(0);
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    let parts = [(days, "day"), (hours, "hour"), (minutes, "minute")];
+    let named = parts.iter().skip_while(|(count, _)| *count == 0).take(2).filter(|(count, _)| *count > 0);
+    let text: Vec<_> = named.map(|(count, unit)| counted(*count, unit)).collect();
+    if text.is_empty() { counted(seconds, "second") } else { text.join(" ") }
+}
+
+/// Time to wait, rounded up.
+pub(super) fn wait(seconds: u32) -> String {
+    if seconds < 60 {
+        return counted(seconds.max(1).into(), "second");
+    }
+    let minutes = seconds.div_ceil(60);
+    if minutes < 60 {
+        counted(minutes.into(), "minute")
+    } else {
+        counted(minutes.div_ceil(60).into(), "hour")
+    }
+}
+
+fn counted(count: i64, unit: &str) -> String {
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+/// `Thu 26 Nov 2026, 15:20` where the site is.
+pub(super) fn moment(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%a %-d %b %Y, %H:%M").to_string()
+}
+
+/// `15:20` where the site is.
+pub(super) fn clock(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%H:%M").to_string()
+}
+
+/// `30 days`.
+pub(super) fn validity(validity: Option<Validity>) -> String {
+    let Some(Validity { count, unit }) = validity else { return "until you or we end it".to_owned() };
+    let unit = match unit {
+        ValidityUnit::Minutes => "minute",
+        ValidityUnit::Hours => "hour",
+        ValidityUnit::Days => "day",
+        ValidityUnit::Months => "month",
+    };
+    counted(count.into(), unit)
+}
+
+/// What a plan costs and for how long: `("17,500.00 NGN", "for 30 days")`.
+pub(super) fn price(terms: &PlanTerms) -> (String, String) {
+    if terms.monthly_price.minor == 0 {
+        return ("Free".to_owned(), String::new());
+    }
+    let period =
+        terms.validity.map_or_else(|| "a month".to_owned(), |_| format!("for {}", validity(terms.validity)));
+    (money(&terms.monthly_price), period)
+}
+
+/// An address that its owner knows again and nobody else learns: `ad•••@example.net`.
+pub(super) fn masked(email: &str) -> String {
+    let (local, domain) = email.split_once('@').unwrap_or((email, ""));
+    let shown: String = local.chars().take(if local.chars().count() > 4 { 2 } else { 1 }).collect();
+    format!("{shown}•••@{domain}")
+}
+
+/// Why a service gives no access, to the one who pays for it.
+pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
+    match refusal {
+        Refusal::UnknownUser
+        | Refusal::WrongPassword
+        | Refusal::NoCredential
+        | Refusal::MethodNotPossible => Told::alert(
+            "Not logged in",
+            "The login or the password is not right.",
+            "Check both and try again.",
+        ),
+        Refusal::SubscriberEnded => Told::alert("This account is closed", "It cannot be used any more.", ASK),
+        Refusal::ServicePending => Told::note(
+            "Not active yet",
+            "Your service is waiting for payment or approval.",
+            "Once the people who run this network have done it, come back here and refresh.",
+        ),
+        Refusal::ServiceEnded => Told::alert(
+            "This service has ended",
+            "Its contract is over.",
+            "Choose a plan to begin a new one.",
+        ),
+        Refusal::Locked { reason } => locked(*reason),
+        Refusal::NothingPaid => Told::note(
+            "Payment pending",
+            "Nothing is paid for yet.",
+            "Pay the people who run this network, then come back here and refresh.",
+        ),
+        Refusal::Expired { at } => Told::alert(
+            "Your plan has run out",
+            format!("It ended on {}.", moment(*at, zone)),
+            "Renew it with the people who run this network, then log in again.",
+        ),
+        Refusal::QuotaSpent => Told::alert(
+            "Your data is used up",
+            "All the data of this period has been used.",
+            "Renew your plan or wait for the next period.",
+        ),
+        Refusal::DeviceLimit { limit } => Told::alert(
+            "Too many devices",
+            format!("Your plan is for {} at a time, and all are online.", counted((*limit).into(), "device")),
+            "Log out on another device, then log in here again.",
+        ),
+        Refusal::NotPermittedHere => {
+            Told::alert("Not included", "Your service does not include this kind of access.", ASK)
+        }
+        Refusal::Busy => {
+            Told::note("Very busy", "There is a lot going on right now.", "Try again in a moment.")
+        }
+    }
+}
+
+fn locked(reason: LockReason) -> Told {
+    match reason {
+        LockReason::Overdue | LockReason::Prepaid => Told::alert(
+            "Payment is due",
+            "Your service is paused until a bill is paid.",
+            "Pay the people who run this network, then come back here and refresh.",
+        ),
+        LockReason::Fup => Told::alert(
+            "Fair use reached",
+            "You have used what your plan allows in this period.",
+            "It goes on with the next period.",
+        ),
+        LockReason::CustomerHold => {
+            Told::note("Paused", "Your service is on hold because you asked for it.", ASK)
+        }
+        LockReason::Admin | LockReason::Fraud | LockReason::System => {
+            Told::alert("Service locked", "The people who run this network have stopped your service.", ASK)
+        }
+    }
+}
+
+/// Why a device is not online, to its owner.
+pub(super) fn unconnected(why: &Unconnected, zone: &TimeZone) -> Told {
+    match why {
+        Unconnected::NotHere => Told::note(
+            "Logged in, not connected",
+            "You are logged in, but this device is not on this network.",
+            "Join the Wi-Fi or plug in the cable, then open this page again.",
+        ),
+        Unconnected::NoService => Told::alert(
+            "No Internet service",
+            "There is no Internet service on this account.",
+            "Choose a plan, or ask the people who run this network.",
+        ),
+        Unconnected::Refused(why) => refusal(why, zone),
+        Unconnected::NotCarriedOut(_) | Unconnected::Store(_) => Told::alert(
+            "That is our fault",
+            "We could not connect this device.",
+            "Try again in a minute. If it stays so, tell the people who run this network.",
+        ),
+    }
+}
+
+const ASK: &str = "Please ask the people who run this network.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::money::Currency;
+
+    #[test]
+    fn money_and_speeds_are_shown_exactly() {
+        let amount = |minor, code| money(&Money { minor, currency: Currency::parse(code).unwrap() });
+        assert_eq!(amount(1_750_000, "NGN"), "17,500.00 NGN");
+        assert_eq!(amount(-123_456_789, "NGN"), "-1,234,567.89 NGN");
+        assert_eq!(amount(100, "UGX"), "100 UGX");
+        let shown = |bits| speed(BitsPerSecond::new(bits).unwrap());
+        assert_eq!(shown(20_000_000), "20 Mbit/s");
+        assert_eq!(shown(7_500_000), "7.5 Mbit/s");
+        assert_eq!(shown(1_000_001), "1.000001 Mbit/s");
+        assert_eq!(shown(512), "512 bit/s");
+    }
+
+    #[test]
+    fn what_is_left_is_never_rounded_up_and_a_wait_never_down() {
+        assert_eq!(octets(4_999_999_999), "4.9 GB");
+        assert_eq!(octets(5_000_000_000), "5 GB");
+        assert_eq!(octets(999), "999 bytes");
+        assert_eq!(span(SignedDuration::from_secs(86_400 + 3_599)), "1 day");
+        assert_eq!(span(SignedDuration::from_secs(7_260)), "2 hours 1 minute");
+        assert_eq!(span(SignedDuration::from_secs(59)), "59 seconds");
+        assert_eq!(wait(61), "2 minutes");
+        assert_eq!(wait(0), "1 second");
+    }
+
+    #[test]
+    fn a_moment_is_the_sites_and_an_address_is_its_owners() {
+        let zone = TimeZone::get("Africa/Lagos").unwrap();
+        assert_eq!(moment("2026-11-26T23:30:00Z".parse().unwrap(), &zone), "Fri 27 Nov 2026, 00:30");
+        assert_eq!(masked("ada.obi@example.net"), "ad•••@example.net");
+        assert_eq!(masked("ada@example.net"), "a•••@example.net");
+    }
+}
