@@ -1,0 +1,76 @@
+//! Devices at a real gateway: what a phone meets from the first packet on, through the daemon's end and
+//! start, with nothing of ours at either side of it.
+
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
+
+#[path = "support/gateway_lab.rs"]
+mod gateway_lab;
+#[path = "support/http.rs"]
+mod http;
+#[path = "support/netns.rs"]
+mod netns;
+#[path = "support/process.rs"]
+mod process;
+
+use std::time::{Duration, Instant};
+
+use gateway_lab::{GatewayLab, PASSWORD, PORTAL, POURING, PROBE};
+use netns::{WEB4, WEB6};
+use serde_json::json;
+
+const EMAIL: &str = "ada.obi@example.net";
+
+#[test]
+fn a_stranger_becomes_a_subscriber_and_stays_online_without_the_daemon() {
+    let mut lab = GatewayLab::new();
+    lab.free_plan("free", 20, 5, &json!({}));
+    for family in ["-4", "-6"] {
+        let page = lab.phone_curl(&[family, PROBE]);
+        assert_eq!(page.status, 302, "{page:?}");
+        assert_eq!(page.header("location"), format!("https://{PORTAL}/"));
+    }
+    for web in [WEB4.to_owned(), format!("[{WEB6}]")] {
+        assert!(lab.phone_curl(&[&format!("https://{web}/")]).is_refused(), "at once, and not silently");
+    }
+    let confirmed = lab.join(&lab.world.phone, EMAIL, "free");
+    assert_eq!(confirmed.answer["outcome"], "online", "{}", confirmed.answer);
+    assert!(lab.is_online(&lab.world.phone));
+    assert!(!lab.is_online(&lab.world.other), "the neighbour is not meant");
+
+    let mut download = lab.download(&lab.world.phone, POURING);
+    lab.kill();
+    assert!(lab.is_online(&lab.world.phone), "nobody's daemon is needed for packets to pass");
+    assert!(!lab.phone_curl(&[&format!("https://{PORTAL}/")]).complaint.is_empty(), "nobody is there");
+    assert!(lab.world.other.run("curl", &["-s", "-m", "3", &format!("http://{WEB4}/")]).0.eq(&false));
+    lab.start();
+    assert!(lab.is_online(&lab.world.phone));
+    assert!(!lab.is_online(&lab.world.other));
+    assert!(download.try_wait().unwrap().is_none(), "the download goes on");
+    let _ = download.kill();
+    let _ = download.wait();
+    assert_eq!(lab.open_sessions().len(), 1);
+}
+
+#[test]
+fn a_customer_logs_in_on_the_page_and_is_cut_off_when_the_service_is_suspended() {
+    let lab = GatewayLab::new();
+    lab.free_plan("free", 20, 5, &json!({ "device_limit": 2 }));
+    let confirmed = lab.join(&lab.world.phone, EMAIL, "free");
+    let wrong = lab.log_in(&lab.world.other, EMAIL, "not the password");
+    assert_eq!(wrong.status, 422, "{wrong:?}");
+    assert!(!lab.is_online(&lab.world.other));
+    let page = lab.log_in(&lab.world.other, EMAIL, PASSWORD);
+    assert_eq!(page.status, 200, "{page:?}");
+    assert!(lab.is_online(&lab.world.other), "{page:?}");
+    assert_eq!(lab.open_sessions().len(), 2);
+
+    let service = confirmed.answer["service_id"].as_str().unwrap();
+    let lock = json!({ "reason": "admin", "note": "unpaid" });
+    lab.post(&format!("/api/v1/services/{service}/suspend"), lock).expect(200);
+    let until = Instant::now() + Duration::from_secs(2);
+    while lab.is_online(&lab.world.phone) {
+        assert!(Instant::now() < until, "still online");
+    }
+    assert!(!lab.is_online(&lab.world.other));
+}
