@@ -89,7 +89,14 @@ impl GatewayLab {
             format!("--address=/#/{WEB6}"),
         ];
         let mut resolver = inside(gateway, "dnsmasq");
-        resolver.args(["-k", "--conf-file=/dev/null", "--user=root", "--pid-file=", "--no-resolv", "--no-hosts"]);
+        resolver.args([
+            "-k",
+            "--conf-file=/dev/null",
+            "--user=root",
+            "--pid-file=",
+            "--no-resolv",
+            "--no-hosts",
+        ]);
         self.helpers.push(Helper::start(resolver.args(names)));
         let mut smtp = inside(internet, "/usr/bin/python3");
         smtp.args(["-m", "aiosmtpd", "-n", "-l", &format!("{WEB4}:25"), "-c", "aiosmtpd.handlers.Mailbox"]);
@@ -192,8 +199,13 @@ impl GatewayLab {
             if let Some(letter) = self.mailbox(to).get(number - 1) {
                 let body = letter.split_once("\n\n").unwrap().1;
                 let words = body.split(|symbol: char| !symbol.is_ascii_alphanumeric());
-                let is_code = |word: &&str| word.len() == 6 && word.bytes().all(|octet| octet.is_ascii_digit());
-                return words.into_iter().find(is_code).unwrap_or_else(|| panic!("no code in {letter}")).to_owned();
+                let is_code =
+                    |word: &&str| word.len() == 6 && word.bytes().all(|octet| octet.is_ascii_digit());
+                return words
+                    .into_iter()
+                    .find(is_code)
+                    .unwrap_or_else(|| panic!("no code in {letter}"))
+                    .to_owned();
             }
             assert!(Instant::now() < until, "letter {number} to {to} did not come\n{}", self.place.log());
             std::thread::sleep(Duration::from_millis(20));
@@ -273,7 +285,8 @@ impl Page {
 
     /// A header of the answer; empty when it is not there.
     pub fn header(&self, name: &str) -> &str {
-        let of = |line: &'_ str| line.split_once(':').is_some_and(|(found, _)| found.eq_ignore_ascii_case(name));
+        let of =
+            |line: &'_ str| line.split_once(':').is_some_and(|(found, _)| found.eq_ignore_ascii_case(name));
         let line = self.head.lines().find(|line| of(line)).unwrap_or_default();
         line.split_once(':').map_or("", |(_, value)| value.trim())
     }
@@ -315,7 +328,8 @@ fn page(text: &str) -> Page {
     {
         let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
         last = Page { status, head: head.to_owned(), body: body.to_owned(), ..none() };
-        let is_followed = body.starts_with("HTTP/") || (300..400).contains(&status) && body.contains("HTTP/1.1 ");
+        let is_followed =
+            body.starts_with("HTTP/") || (300..400).contains(&status) && body.contains("HTTP/1.1 ");
         if !is_followed {
             break;
         }
@@ -343,7 +357,12 @@ fn write_etc(place: &Namespace, name: &str, text: &str) {
 fn await_listener(place: &Namespace, port: u16) {
     let until = Instant::now() + PATIENCE;
     let sport = format!(":{port}");
-    while Command::new("ss").args(["-N", &place.name, "-Hltn", "sport", "=", &sport]).output().unwrap().stdout.is_empty()
+    while Command::new("ss")
+        .args(["-N", &place.name, "-Hltn", "sport", "=", &sport])
+        .output()
+        .unwrap()
+        .stdout
+        .is_empty()
     {
         assert!(Instant::now() < until, "nothing listens on port {port}");
         std::thread::sleep(Duration::from_millis(20));
