@@ -81,6 +81,12 @@ async fn portal_calls(edge: &Edge, id: &str) {
     assert!(cookie.starts_with("customer_access_token="));
     let me = edge.client.token(login["access_token"].as_str().unwrap());
 
+    what_is_shown(&me, id).await;
+    what_may_be_changed(&me).await;
+    by_cookie_alone(edge, &cookie).await;
+}
+
+async fn what_is_shown(me: &Client, id: &str) {
     let profile = me.get("/api/isp/v1/customer/profile").await.expect(200);
     assert_eq!((&profile["id"], &profile["status"]), (&json!(id), &json!("active")));
     assert_eq!(
@@ -96,6 +102,10 @@ async fn portal_calls(edge: &Edge, id: &str) {
     }
     assert_eq!(usage["limit_gb"], 100.0);
     assert_eq!(me.get("/api/v1/customer/sessions").await.expect(200)["items"], json!([]));
+    at_a_glance(me, id).await;
+}
+
+async fn at_a_glance(me: &Client, id: &str) {
     let dashboard = me.get("/api/v1/customer/dashboard").await.expect(200);
     assert_eq!(dashboard["data"]["monthlyUsage"]["total"], 100.0);
     for field in ["account", "service", "services", "networkStatus", "billing", "usage", "lastUpdated"] {
@@ -105,14 +115,14 @@ async fn portal_calls(edge: &Edge, id: &str) {
     assert_eq!(status["services"][0]["status"], "active", "one's own in full");
     let refused = me.get("/api/v1/customers").await.expect(403);
     assert!(refused["detail"].is_string());
+}
 
+async fn what_may_be_changed(me: &Client) {
     let change = json!({ "first_name": "Adaeze", "service_city": "Ikeja", "phone": null });
     let changed = me.put("/api/v1/customer/profile", change).await.expect(200);
     assert_eq!((&changed["first_name"], &changed["service_city"]), (&json!("Adaeze"), &json!("Ikeja")));
     assert_eq!((&changed["service_address"], &changed["phone"]), (&json!("1 Marina"), &json!("")));
     assert_eq!((&changed["last_name"], &changed["email"]), (&json!("Obi"), &json!("ada@example.net")));
-
-    by_cookie_alone(edge, &cookie).await;
 }
 
 /// The app's page guard and its logout know the cookie only.
