@@ -175,21 +175,29 @@ impl Phone {
         let metrics = self.cdp("Page.getLayoutMetrics", json!({})).await;
         let width = metrics["cssContentSize"]["width"].as_f64().unwrap();
         assert!(width <= 320.0, "{name} is {width} px wide");
+        self.check_labels(name).await;
+        self.check_targets(name).await;
+        self.shoot(name, "light").await;
+        self.scheme("dark").await;
+        self.shoot(name, "dark").await;
+        self.scheme("light").await;
+    }
+
+    async fn check_labels(&self, name: &str) {
         for field in self.client.find_all(Locator::Css("input:not([type=hidden]), select")).await.unwrap() {
             let id = field.attr("id").await.unwrap().unwrap();
             let label = self.client.find(Locator::Css(&format!("label[for='{id}']"))).await;
             assert!(!label.unwrap().text().await.unwrap().is_empty(), "{name}: {id} has no label");
         }
+    }
+
+    async fn check_targets(&self, name: &str) {
         let targets = "input:not([type=hidden]), select, button, .btn, footer a, .brand";
         for target in self.client.find_all(Locator::Css(targets)).await.unwrap() {
             let (x, _, w, h) = target.rectangle().await.unwrap();
             assert!(h >= 43.9, "{name}: a target is {h} px high");
             assert!(x >= 0.0 && x + w <= 320.0, "{name}: a target reaches from {x} to {}", x + w);
         }
-        self.shoot(name, "light").await;
-        self.scheme("dark").await;
-        self.shoot(name, "dark").await;
-        self.scheme("light").await;
     }
 
     async fn scheme(&self, scheme: &str) {

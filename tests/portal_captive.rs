@@ -2,7 +2,11 @@
 //! it sent comes back; and no device can hold the door against others.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![allow(clippy::disallowed_methods, reason = "a test may look at the clock and sleep")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test may look at the clock and say what it saw"
+)]
 
 #[path = "support/portal_lab.rs"]
 mod portal_lab;
@@ -289,4 +293,44 @@ async fn one_address_cannot_take_all_places() {
     let mut answer = Vec::new();
     let _ = again.read_to_end(&mut answer).await;
     assert_eq!(parse(&answer).unwrap().status, 302, "places come back");
+}
+
+/// Connections that the test may hold, both ends being its own; at most 5,000.
+fn as_many_as_there_are_descriptors() -> usize {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    usize::try_from(most / 2).unwrap_or(5_000).saturating_sub(300).min(5_000)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_slow_devices_do_not_slow_the_others() {
+    let lab = Lab::open(Certificate::Configured).await;
+    let slow = as_many_as_there_are_descriptors();
+    let began = Instant::now();
+    let mut held = Vec::with_capacity(slow);
+    for number in 0..slow {
+        let device = number / 25;
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("127.1.{}.{}:0", device / 250, device % 250 + 1).parse().unwrap()).unwrap();
+        let mut stream = socket.connect(lab.http).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nX: ").await.unwrap();
+        held.push(stream);
+    }
+    let mut took = Vec::new();
+    for _ in 0..100 {
+        let began = Instant::now();
+        let page = ask(lab.http, "GET / HTTP/1.1\r\nHost: captive.apple.com\r\n\r\n").await;
+        assert_eq!(page.status, 302);
+        took.push(began.elapsed());
+    }
+    took.sort();
+    println!("{slow} slow devices: half within {:?}, 95 of 100 within {:?}", took[50], took[95]);
+    assert!(took[95] < Duration::from_millis(500), "{:?}", took[95]);
+    let still_held = |stream: &TcpStream| {
+        stream.try_read(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    };
+    let held = held.iter().filter(|stream| still_held(stream)).count();
+    println!("{held} were held all the time, {:?}", began.elapsed());
+    assert!(held > slow / 2, "only {held} of {slow} were held");
 }

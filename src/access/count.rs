@@ -76,6 +76,7 @@ impl Access {
         let lead = open
             .last()
             .map(|held| (held.id, held.key.clone()))
+            .or_else(|| locals.lead_of(holder))
             .or_else(|| known.as_ref().map(|known| known.lead.clone()))?;
         let same = known.as_ref().filter(|known| known.generation == one.generation);
         let before = same.map_or([0; 4], |known| known.credited);

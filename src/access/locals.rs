@@ -25,6 +25,8 @@ pub(super) struct Locals {
     /// Keys under which other reporters speak of an open session, and its own key.
     aliases: HashMap<String, Box<str>>,
     meters: HashMap<Uuid, Metered>,
+    /// The holder's newest session: whose the last octets are when none is open any more.
+    leads: HashMap<Uuid, (SessionId, Box<str>)>,
 }
 
 /// An open local session.
@@ -69,6 +71,7 @@ impl Locals {
         };
         self.by_device.insert((local.interface.clone(), local.mac), session.id);
         self.numbers.insert(local.number, local.holder);
+        self.leads.insert(local.holder, (session.id, key.into()));
         let sessions = self.holders.entry(local.holder).or_default();
         if !sessions.contains(&session.id) {
             sessions.push(session.id);
@@ -174,7 +177,12 @@ impl Locals {
         self.meters.insert(holder, metered);
     }
 
+    pub(super) fn lead_of(&self, holder: Uuid) -> Option<(SessionId, Box<str>)> {
+        self.leads.get(&holder).cloned()
+    }
+
     pub(super) fn forget_metered(&mut self, holder: Uuid) {
+        self.leads.remove(&holder);
         self.meters.remove(&holder);
     }
 

@@ -262,3 +262,7 @@ pub const CODE_LIFETIME: SignedDuration = SignedDuration::from_mins(30);
 pub const SIGNUP_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 /// The first pause before another message.
 pub const RESEND_PAUSE: SignedDuration = SignedDuration::from_secs(30);
+
+#[cfg(test)]
+#[path = "signup_tests.rs"]
+mod tests;

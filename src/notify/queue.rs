@@ -209,7 +209,7 @@ impl Post {
             (None, None) => &mut run.given_up,
         };
         *count = count.saturating_add(1);
-        run.fault = after.fault.clone().or(run.fault.take());
+        run.fault = after.fault.clone().or_else(|| run.fault.take());
         let unit = Unit::natural().replace::<Messages>(&after.id, record.version, &after)?;
         self.0.store.commit(unit).await?;
         Ok(())

@@ -183,10 +183,7 @@ impl std::fmt::Debug for SignupForm {
 
 impl From<PeopleError> for SignupError {
     fn from(error: PeopleError) -> Self {
-        match error {
-            PeopleError::Weak(weak) => Self::Weak(weak),
-            other => Self::People(other),
-        }
+        if let PeopleError::Weak(weak) = error { Self::Weak(weak) } else { Self::People(error) }
     }
 }
 

@@ -78,7 +78,7 @@ impl Reception {
                 Err(error) => return Err(error.into()),
                 Ok(()) => {
                     let confirmed = answer.map_err(SignupError::Code)?;
-                    return Ok(self.carried_out(confirmed, device, now).await?);
+                    return self.carried_out(confirmed, device, now).await;
                 }
             }
         }
@@ -108,7 +108,7 @@ impl Reception {
             match self.commit(draft.unit).await {
                 Err(CommitError::Conflict { .. } | CommitError::Taken { .. }) => {}
                 Err(error) => return Err(error.into()),
-                Ok(()) => return Ok(self.carried_out(draft.value, None, now).await?),
+                Ok(()) => return self.carried_out(draft.value, None, now).await,
             }
         }
         Err(CommitError::Conflict { collection: "signups", key: "by link".to_owned() }.into())

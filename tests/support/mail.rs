@@ -89,7 +89,8 @@ impl Mail {
         let head = head.replace("\n ", " ").replace("\n\t", " ");
         let headers = head.lines().filter_map(|line| line.split_once(": "));
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Self { headers, text: text.to_owned() }
+        // Quoted-printable (RFC 2045 section 6.7), of which our texts use two kinds only.
+        Self { headers, text: text.replace("=\n", "").replace("=3D", "=") }
     }
 
     /// Every value of a header.

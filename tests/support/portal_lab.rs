@@ -230,12 +230,20 @@ impl Lab {
             let mut found: Vec<_> =
                 self.server.mails().into_iter().filter(|mail| mail.header("To") == [to]).collect();
             if found.len() >= count {
-                return found.remove(count - 1);
+                return readable(found.remove(count - 1));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("no mail {count} came for {to}");
     }
+}
+
+/// As a mail program shows it: long lines arrive as quoted-printable (RFC 2045 section 6.7).
+fn readable(mail: Mail) -> Mail {
+    if mail.header("Content-Transfer-Encoding") != ["quoted-printable"] {
+        return mail;
+    }
+    Mail { text: mail.text.replace("=\n", "").replace("=3D", "="), ..mail }
 }
 
 /// A browser without script: cookies, forms, no following by itself.

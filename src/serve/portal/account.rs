@@ -46,7 +46,7 @@ pub(super) async fn status(State(portal): State<Portal>, asked: Asked) -> Respon
         service: None,
         shows_sessions: false,
         sessions: Vec::new(),
-        may_log_in: online.is_none(),
+        may_log_in: online.is_none() && (account.is_none() || asked.device.is_some()),
         may_log_out: online.is_some() || account.is_some(),
         ..empty(&portal, &asked)
     };

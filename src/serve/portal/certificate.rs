@@ -273,7 +273,7 @@ mod tests {
             fingerprint: String::new(),
             made_here: false,
         };
-        let mut said = |now: &str| {
+        let said = |now: &str| {
             look(&kept, at(now), &health);
             health.warnings().first().map(|warning| warning.text.clone()).unwrap_or_default()
         };

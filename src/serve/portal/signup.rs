@@ -79,11 +79,11 @@ fn not_signed_up(
     let wrong = StatusCode::UNPROCESSABLE_ENTITY;
     match error {
         SignupError::Weak(weak) => {
-            blame(&mut inputs, "password", weak.to_string());
+            blame(&mut inputs, "password", words::weak(*weak));
             again(portal, asked, wrong, inputs, CORRECT, None)
         }
         SignupError::UnknownPlan => {
-            blame(&mut inputs, "plan", "is not sold any more; choose another".to_owned());
+            blame(&mut inputs, "plan", "This plan is not sold any more. Please choose another.".to_owned());
             again(portal, asked, wrong, inputs, CORRECT, None)
         }
         SignupError::TooMany { wait_secs } => {
@@ -143,7 +143,7 @@ fn known(plans: &[Plan], code: &str) -> String {
 fn inputs(plans: &[Plan], filled: &Filled) -> Vec<Input> {
     let choices = plans.iter().map(|plan| {
         let (price, period) = words::price(&plan.terms);
-        (plan.code.to_string(), format!("{}, {price} {period}", plan.terms.name).trim_end().to_owned())
+        (plan.code.to_string(), format!("{}: {price} {period}", plan.terms.name).trim_end().to_owned())
     });
     let typed = |name, label, kind, auto| Input {
         value: filled.text(name).chars().take(MOST_SHOWN).collect(),
@@ -180,7 +180,7 @@ fn read(filled: &Filled, inputs: &mut [Input]) -> Option<SignupForm> {
     let city = optional(inputs, "city", filled.text("city"), Line::parse);
     let password = filled.exact("password");
     if password.is_empty() {
-        blame(inputs, "password", TextError::Empty.to_string());
+        blame(inputs, "password", words::fault(TextError::Empty));
         return None;
     }
     let line = |line: Option<Line>| line.map(String::from).unwrap_or_default();
@@ -199,7 +199,7 @@ fn checked<T>(inputs: &mut [Input], name: &str, parsed: Result<T, TextError>) ->
     match parsed {
         Ok(value) => Some(value),
         Err(fault) => {
-            blame(inputs, name, fault.to_string());
+            blame(inputs, name, words::fault(fault));
             None
         }
     }
@@ -323,7 +323,8 @@ fn not_confirmed(portal: &Portal, asked: &Asked, signup: &SignupView, error: &Si
         | SignupError::Commit(_)
         | SignupError::Entropy(_) => return not_possible(portal, asked, error),
     };
-    let fault = Input { fault: Some(summary.to_owned()), ..Input::default() };
+    let fault =
+        Input { fault: Some("Type the six digits of the newest mail.".to_owned()), ..Input::default() };
     let form = Form { inputs: vec![fault], ..asked.form(portal, CONFIRM) };
     code_page(portal, asked, status, signup, form.refused(summary, Some(remedy)))
 }

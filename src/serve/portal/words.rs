@@ -11,6 +11,8 @@ use crate::domain::money::Money;
 use crate::domain::plan::{PlanTerms, Validity, ValidityUnit};
 use crate::domain::rate::BitsPerSecond;
 use crate::domain::refusal::Refusal;
+use crate::domain::text::TextError;
+use crate::people::password::{MAX_LENGTH, MIN_LENGTH, WeakPassword};
 use crate::reception::Unconnected;
 
 /// Something that a page says, and what to do about it.
@@ -139,6 +141,28 @@ pub(super) fn price(terms: &PlanTerms) -> (String, String) {
     let period =
         terms.validity.map_or_else(|| "a month".to_owned(), |_| format!("for {}", validity(terms.validity)));
     (money(&terms.monthly_price), period)
+}
+
+/// What is wrong with a field, to who filled it in.
+pub(super) fn fault(fault: TextError) -> String {
+    match fault {
+        TextError::Empty => "Please fill this in.".to_owned(),
+        TextError::TooLong(most) => format!("Please use no more than {most} characters."),
+        TextError::Control => "Please use letters and digits only.".to_owned(),
+        TextError::NotEmail => "Please write an address such as ada@example.net.".to_owned(),
+        TextError::NotPhone => "Please write a number such as +2348012345678.".to_owned(),
+        TextError::NotCode => "Please choose one of the list.".to_owned(),
+    }
+}
+
+/// What is wrong with a password, to who chose it.
+pub(super) fn weak(weak: WeakPassword) -> String {
+    match weak {
+        WeakPassword::TooShort => format!("Please use at least {MIN_LENGTH} characters."),
+        WeakPassword::TooLong => format!("Please use no more than {MAX_LENGTH} characters."),
+        WeakPassword::Common => "This one is among the most common. Please choose another.".to_owned(),
+        WeakPassword::OwnName => "Please do not use your e-mail address.".to_owned(),
+    }
 }
 
 /// An address that its owner knows again and nobody else learns: `ad•••@example.net`.
