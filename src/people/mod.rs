@@ -59,6 +59,7 @@ pub struct People {
     customer_devices: device::Devices,
     /// Apart from that of staff, so that no name of the one can spend the share of the other.
     customer_throttle: Arc<Mutex<throttle::Throttle>>,
+    signup_pace: Arc<Mutex<throttle::SignupPace>>,
 }
 
 impl People {
@@ -71,11 +72,12 @@ impl People {
             tokens: token::Tokens::new(&vault.derive("access-token")),
             refresh: visits::RefreshTokens::new(&vault.derive("refresh-token")),
             devices: device::Devices::new(&vault.derive("known-device")),
-            passwords,
+            passwords: passwords.for_http(),
             throttle: Arc::new(Mutex::new(throttle::Throttle::new())),
             vault: vault.clone(),
             customer_devices: device::Devices::new(&vault.derive("known-customer-device")),
             customer_throttle: Arc::new(Mutex::new(throttle::Throttle::new())),
+            signup_pace: Arc::new(Mutex::new(throttle::SignupPace::new())),
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Checking is slow by design, so it never runs on a runtime's threads and never without bound: at
 //! most one check a core, at most [`QUEUE`] waiting. The one rule: an account that does not exist
-//! costs the same time as a wrong password.
+//! costs the same time as a wrong password. What comes by HTTP, where strangers ask, may hold a
+//! quarter of the queue at most, so that RADIUS always finds room.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::base::entropy::{Entropy, EntropyError};
 use crate::base::secret::Secret;
@@ -18,10 +19,14 @@ use crate::base::secret::Secret;
 /// The pool; cheap to clone. Its threads end when the last clone is dropped.
 #[derive(Clone)]
 pub struct Passwords {
-    queue: SyncSender<Job>,
+    queue: SyncSender<Queued>,
     entropy: Entropy,
     /// The verifier of no password, at our cost: what unknown accounts are checked against.
     nobody: Arc<str>,
+    /// What clones for HTTP may hold of the queue, together.
+    share: Arc<Semaphore>,
+    /// Whether this clone is one of those.
+    is_shared: bool,
 }
 
 /// What one check costs.
@@ -77,6 +82,12 @@ enum Job {
     Verify { password: Secret, verifier: Arc<str>, answer: oneshot::Sender<Result<bool, PasswordError>> },
 }
 
+/// A job with its part of HTTP's share, which it gives back when it is done, whoever still waits for it.
+struct Queued {
+    job: Job,
+    _part: Option<OwnedSemaphorePermit>,
+}
+
 impl std::fmt::Debug for Passwords {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Passwords(…)")
@@ -93,6 +104,7 @@ impl Passwords {
             Params::new(cost.memory_kib, cost.passes, cost.lanes, None).map_err(|_| PasswordError::Argon2)?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let nobody = hash(&argon2, &entropy.bytes::<32>()?, &entropy.bytes::<SALT_OCTETS>()?)?;
+        let share = Arc::new(Semaphore::new((queue / HTTP_PART).max(1)));
         let (queue, jobs) = sync_channel(queue);
         let jobs = Arc::new(Mutex::new(jobs));
         for number in 0..threads.max(1) {
@@ -102,7 +114,13 @@ impl Passwords {
                 .spawn(move || work(&jobs, &argon2))
                 .map_err(PasswordError::Thread)?;
         }
-        Ok(Self { queue, entropy, nobody: nobody.into() })
+        Ok(Self { queue, entropy, nobody: nobody.into(), share, is_shared: false })
+    }
+
+    /// The same pool for what comes by HTTP: all such clones together hold a quarter of the queue at most.
+    #[must_use]
+    pub fn for_http(self) -> Self {
+        Self { is_shared: true, ..self }
     }
 
     /// The verifier (PHC string) of a password.
@@ -129,7 +147,11 @@ impl Passwords {
     }
 
     fn submit(&self, job: Job) -> Result<(), PasswordError> {
-        self.queue.try_send(job).map_err(|error| match error {
+        let part = match self.is_shared {
+            true => Some(Arc::clone(&self.share).try_acquire_owned().map_err(|_| PasswordError::Busy)?),
+            false => None,
+        };
+        self.queue.try_send(Queued { job, _part: part }).map_err(|error| match error {
             TrySendError::Full(_) => PasswordError::Busy,
             TrySendError::Disconnected(_) => PasswordError::Ended,
         })
@@ -164,20 +186,22 @@ fn is_monotonous(password: &str) -> bool {
     symbols.all(|symbol| Some(symbol) == first)
 }
 
-fn work(jobs: &Mutex<Receiver<Job>>, argon2: &Argon2<'_>) {
+fn work(jobs: &Mutex<Receiver<Queued>>, argon2: &Argon2<'_>) {
     loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let queued = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Queued { job, _part }) = queued else { return };
         match job {
             // A peer that went away does not need its answer.
-            Ok(Job::Hash { password, salt, answer }) => {
-                let _ = answer.send(hash(argon2, password.expose(), &salt));
+            Job::Hash { password, salt, answer } => {
+                if !answer.is_closed() {
+                    let _ = answer.send(hash(argon2, password.expose(), &salt));
+                }
             }
-            Ok(Job::Verify { password, verifier, answer }) => {
+            Job::Verify { password, verifier, answer } => {
                 if !answer.is_closed() {
                     let _ = answer.send(verify(argon2, password.expose(), &verifier));
                 }
             }
-            Err(_) => return,
         }
     }
 }
@@ -203,6 +227,8 @@ impl Cost {
 
 /// Waiting checks: five seconds of work for two cores; who comes later is told to wait.
 pub const QUEUE: usize = 256;
+/// HTTP's part of the queue is one in this many: a flood of forms leaves RADIUS the other three.
+const HTTP_PART: usize = 4;
 /// Shortest password (OWASP ASVS 5.0, 6.2.1).
 pub const MIN_LENGTH: usize = 8;
 /// Longest password: bounds the work before argon2.
@@ -229,10 +255,38 @@ mod tests {
         assert!(matches!(broken, Err(PasswordError::Argon2)));
     }
 
+    fn pool(queue: SyncSender<Queued>, share: usize) -> Passwords {
+        let share = Arc::new(Semaphore::new(share));
+        Passwords { queue, entropy: Entropy::seeded(1), nobody: "".into(), share, is_shared: false }
+    }
+
+    #[tokio::test]
+    async fn what_comes_by_http_leaves_room_for_radius_also_when_its_askers_hang_up() {
+        let (queue, jobs) = sync_channel(8);
+        let pool = pool(queue, 2);
+        let http = pool.clone().for_http();
+        for _ in 0..2 {
+            let asked = http.hash(Secret::from_text("a"));
+            // Whoever asked goes away; the job stays in the queue, and so does its part of the share.
+            assert!(tokio::time::timeout(std::time::Duration::ZERO, asked).await.is_err());
+        }
+        assert!(matches!(http.hash(Secret::from_text("b")).await, Err(PasswordError::Busy)));
+        let radius = tokio::spawn(async move { pool.verify(Secret::from_text("c"), None).await });
+        std::thread::spawn(move || {
+            let params = Params::new(64, 1, 1, None).unwrap();
+            work(&Mutex::new(jobs), &Argon2::new(Algorithm::Argon2id, Version::V0x13, params));
+        });
+        assert!(matches!(radius.await.unwrap(), Err(PasswordError::Argon2)), "its verifier is none");
+        tokio::time::timeout(std::time::Duration::from_secs(30), http.hash(Secret::from_text("d")))
+            .await
+            .unwrap()
+            .unwrap();
+    }
+
     #[tokio::test]
     async fn a_full_queue_says_so_at_once() {
         let (queue, jobs) = sync_channel(1);
-        let pool = Passwords { queue, entropy: Entropy::seeded(1), nobody: "".into() };
+        let pool = pool(queue, 1);
         let waiting = tokio::spawn({
             let pool = pool.clone();
             async move { pool.hash(Secret::from_text("a")).await }

@@ -3,6 +3,8 @@
 //! An account is never deleted: the audit log names it for ever. The one rule: nobody raises
 //! anybody above themselves, and an active owner always remains.
 
+use std::sync::PoisonError;
+
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit as TimeUnit};
 
 use super::audit::{self, Deed};
@@ -77,6 +79,25 @@ impl People {
     /// `Weak`, `Password(Busy)`.
     pub async fn hash_password(&self, password: &str, email: &str) -> Result<String, PeopleError> {
         check_strength(password, email)?;
+        Ok(self.passwords.hash(Secret::from_text(password)).await?)
+    }
+
+    /// The same for somebody who signs up, each of whom (`who`) has a pace.
+    ///
+    /// # Errors
+    /// `Weak`, `TooMany`, `Password(Busy)`.
+    pub async fn hash_signup_password(
+        &self,
+        password: &str,
+        email: &str,
+        who: Option<String>,
+        now: Timestamp,
+    ) -> Result<String, PeopleError> {
+        check_strength(password, email)?;
+        if let Some(who) = who {
+            let mut pace = self.signup_pace.lock().unwrap_or_else(PoisonError::into_inner);
+            pace.take(who, now.as_millisecond()).map_err(PeopleError::too_many)?;
+        }
         Ok(self.passwords.hash(Secret::from_text(password)).await?)
     }
 

@@ -150,8 +150,8 @@ pub enum SubscriberError {
 impl Subscribers {
     /// The use cases over a store.
     #[must_use]
-    pub const fn new(store: Store, entropy: Entropy, passwords: Passwords) -> Self {
-        Self { store, entropy, passwords }
+    pub fn new(store: Store, entropy: Entropy, passwords: Passwords) -> Self {
+        Self { store, entropy, passwords: passwords.for_http() }
     }
 
     /// Enters a subscriber.

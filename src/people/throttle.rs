@@ -71,6 +71,33 @@ impl Default for Throttle {
     }
 }
 
+/// How fast passwords of signups may be hashed, by who asks: the store counts signups that were written down,
+/// this those that are under way.
+#[derive(Debug)]
+pub struct SignupPace(Limits<String>);
+
+impl SignupPace {
+    /// A pace that nobody has used yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Limits::new(SIGNUP_PACE))
+    }
+
+    /// Counts one at `now_millis`.
+    ///
+    /// # Errors
+    /// Milliseconds to wait.
+    pub fn take(&mut self, who: String, now_millis: i64) -> Result<(), i64> {
+        self.0.take(who, now_millis)
+    }
+}
+
+impl Default for SignupPace {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Known devices are not counted against their source: behind one address may be many people.
 fn stranger_source(attempt: &Attempt) -> Option<IpAddr> {
     attempt.source.filter(|_| attempt.device.is_none()).map(network)
@@ -161,6 +188,8 @@ impl<K: Hash + Eq + Clone> Limits<K> {
 const ACCOUNT_PACE: Pace = Pace { every: 20_000, burst: 5 };
 /// An office behind one address logs in together; a guesser gets 20 a minute over all accounts.
 const SOURCE_PACE: Pace = Pace { every: 3_000, burst: 30 };
+/// A person corrects a form some times; what is written down has narrower limits (`domain::signup`).
+const SIGNUP_PACE: Pace = Pace { every: 20_000, burst: 10 };
 /// Keys remembered a limit: about 8 MiB when somebody tries to fill it.
 const MAX_KEYS: usize = 65_536;
 
@@ -204,6 +233,14 @@ mod tests {
         let mut throttle = Throttle::new();
         let tried = (0..100).filter(|n| throttle.take(&stranger(&format!("a{n}"), 1), 0).is_ok()).count();
         assert_eq!(tried, 30);
+    }
+
+    #[test]
+    fn signups_under_way_have_a_pace_of_their_own_for_each_who_asks() {
+        let mut pace = SignupPace::new();
+        let taken = (0..100).filter(|_| pace.take("lan0/02:00:00:00:00:01".to_owned(), 0).is_ok()).count();
+        assert_eq!(taken, 10);
+        assert_eq!(pace.take("lan0/02:00:00:00:00:02".to_owned(), 0), Ok(()));
     }
 
     #[test]

@@ -183,7 +183,13 @@ impl std::fmt::Debug for SignupForm {
 
 impl From<PeopleError> for SignupError {
     fn from(error: PeopleError) -> Self {
-        if let PeopleError::Weak(weak) = error { Self::Weak(weak) } else { Self::People(error) }
+        if let PeopleError::Weak(weak) = error {
+            Self::Weak(weak)
+        } else if let PeopleError::TooMany { wait_secs } = error {
+            Self::TooMany { wait_secs }
+        } else {
+            Self::People(error)
+        }
     }
 }
 
@@ -222,7 +228,10 @@ impl Reception {
         let verifier = match &form.password {
             Some(password) => {
                 let text = password.expose_text().unwrap_or_default();
-                Some(self.0.people.hash_password(text, form.email.as_str()).await?)
+                // Whoever is over a limit costs no slow work; counted for good when it is written down.
+                let keys = self.must_be_within_limits(&form.email, place, now).await?;
+                let (email, people) = (form.email.as_str(), &self.0.people);
+                Some(people.hash_signup_password(text, email, keys.source.or(keys.device), now).await?)
             }
             None => None,
         };
