@@ -44,7 +44,7 @@ pub struct Signup {
     /// The device that it was begun with (`Device::key`), or the key of its browser.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// The network that it was begun from: an IPv4 address, or an IPv6 /64.
+    /// What it is counted by: the device where it is beside us, else an IPv4 address or an IPv6 /64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Keyed hash of the code that is valid now.

@@ -12,11 +12,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use subtle::ConstantTimeEq;
 
-use super::throttle::Attempt;
+use super::throttle::{Attempt, Source};
 use super::visits::sha256_hex;
 use super::{IdentifyError, People, PeopleError};
 use crate::base::entropy::Entropy;
 use crate::base::secret::Secret;
+use crate::domain::device::Device;
 use crate::domain::ids::{CustomerVisitId, SubscriberId};
 use crate::domain::service::{Credential, Service};
 use crate::domain::subscriber::{CustomerVisit, Standing, Subscriber};
@@ -104,13 +105,15 @@ impl CheckedCustomer {
 }
 
 impl People {
-    /// Counts an attempt and checks its password: exactly one slow check, whoever is named.
+    /// Counts an attempt and checks its password: exactly one slow check, whoever is named. `here` is the
+    /// device that asks, where it is on a network of this box.
     ///
     /// # Errors
     /// `TooMany`, `WrongCredentials`, `Password(Busy)`, or a fault of the store.
     pub async fn check_customer(
         &self,
         presented: &CustomerCredentials,
+        here: Option<&Device>,
         now: Timestamp,
     ) -> Result<CheckedCustomer, PeopleError> {
         let named = self.named(&presented.identifier).await?;
@@ -118,8 +121,11 @@ impl People {
             let device = presented.device.as_deref()?;
             self.customer_devices.recognise(owner.0, device)
         });
-        let attempt =
-            Attempt { account: presented.identifier.clone(), device: known, source: presented.source };
+        let attempt = Attempt {
+            account: presented.identifier.clone(),
+            device: known,
+            source: Source::of(here, presented.source),
+        };
         self.count_customer(&attempt, now)?;
         let by_network = self.network_password_fits(&named, &presented.password);
         let fits = self.passwords.verify(presented.password.clone(), named.verifier()).await?;

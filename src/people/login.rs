@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::audit::{self, Deed};
 use super::password::PasswordError;
-use super::throttle::Attempt;
+use super::throttle::{Attempt, Source};
 use super::token::Made;
 use super::{People, PeopleError, Visitor};
 use crate::base::secret::Secret;
@@ -69,8 +69,11 @@ impl People {
         let known = staff.as_ref().and_then(|staff| {
             presented.device.as_deref().and_then(|device| self.devices.recognise(staff.id.0, device))
         });
-        let attempt =
-            Attempt { account: presented.identifier.clone(), device: known, source: presented.source };
+        let attempt = Attempt {
+            account: presented.identifier.clone(),
+            device: known,
+            source: Source::of(None, presented.source),
+        };
         self.count(&attempt, now)?;
         let verifier = staff.as_ref().map(|staff| staff.password.as_str());
         let fits = self.passwords.verify(presented.password.clone(), verifier).await?;

@@ -7,16 +7,19 @@
 //! is made, so that many at once gain nothing. No clock, no lock here.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 
 use uuid::Uuid;
 
+use crate::domain::device::Device;
+
 /// The limits of logins.
 #[derive(Debug)]
 pub struct Throttle {
     accounts: Limits<AccountKey>,
-    sources: Limits<IpAddr>,
+    sources: Limits<Source>,
 }
 
 /// One attempt to log in.
@@ -27,13 +30,40 @@ pub struct Attempt {
     /// A device that logged in to this account before.
     pub device: Option<Uuid>,
     /// Where it comes from.
-    pub source: Option<IpAddr>,
+    pub source: Option<Source>,
+}
+
+/// What somebody cannot leave without cost: a device that is on a network of this box, or else a network.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// An IPv4 address, or an IPv6 /64.
+    Network(IpAddr),
+    /// A device beside us (`Device::key`): its whole network is one /64, and it may take many IPv4 addresses.
+    Device(String),
+}
+
+impl Source {
+    /// The source of a request.
+    #[must_use]
+    pub fn of(device: Option<&Device>, address: Option<IpAddr>) -> Option<Self> {
+        let device = device.map(|device| Self::Device(device.key()));
+        device.or_else(|| address.map(|address| Self::Network(network(address))))
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(network) => network.fmt(f),
+            Self::Device(key) => key.fmt(f),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum AccountKey {
     Known(String, Uuid),
-    Stranger(String, Option<IpAddr>),
+    Stranger(String, Option<Source>),
 }
 
 impl Throttle {
@@ -99,15 +129,15 @@ impl Default for SignupPace {
 }
 
 /// Known devices are not counted against their source: behind one address may be many people.
-fn stranger_source(attempt: &Attempt) -> Option<IpAddr> {
-    attempt.source.filter(|_| attempt.device.is_none()).map(network)
+fn stranger_source(attempt: &Attempt) -> Option<Source> {
+    attempt.source.clone().filter(|_| attempt.device.is_none())
 }
 
 fn account_key(attempt: &Attempt) -> AccountKey {
     let account = attempt.account.to_lowercase();
     match attempt.device {
         Some(device) => AccountKey::Known(account, device),
-        None => AccountKey::Stranger(account, attempt.source.map(network)),
+        None => AccountKey::Stranger(account, attempt.source.clone()),
     }
 }
 
@@ -200,7 +230,8 @@ mod tests {
     use super::*;
 
     fn stranger(account: &str, last: u8) -> Attempt {
-        Attempt { account: account.into(), device: None, source: Some(IpAddr::from([203, 0, 113, last])) }
+        let source = Source::of(None, Some(IpAddr::from([203, 0, 113, last])));
+        Attempt { account: account.into(), device: None, source }
     }
 
     fn known(account: &str, last: u8) -> Attempt {
@@ -245,13 +276,28 @@ mod tests {
 
     #[test]
     fn addresses_of_one_ipv6_network_are_one_source() {
-        let at = |text: &str| Attempt { source: Some(text.parse().unwrap()), ..stranger("ada", 1) };
+        let at = |text: &str| Attempt { source: Source::of(None, text.parse().ok()), ..stranger("ada", 1) };
         let mut throttle = Throttle::new();
         for n in 0..5 {
             assert_eq!(throttle.take(&at(&format!("2001:db8::{n}")), 0), Ok(()));
         }
         assert!(throttle.take(&at("2001:db8::ffff:1"), 0).is_err());
         assert!(throttle.take(&at("2001:db8:0:1::1"), 0).is_ok());
+    }
+
+    #[test]
+    fn devices_of_one_network_are_a_source_each_whichever_address_they_take() {
+        let at = |mac: &str, address: &str| {
+            let (mac, address) = (mac.parse().unwrap(), address.parse().unwrap());
+            let device = Device { interface: "lan0".into(), mac, address };
+            Attempt { source: Source::of(Some(&device), Some(address)), ..stranger("ada", 1) }
+        };
+        let mut throttle = Throttle::new();
+        for n in 0..5 {
+            assert_eq!(throttle.take(&at("02:00:00:00:00:01", &format!("10.0.0.{n}")), 0), Ok(()));
+        }
+        assert!(throttle.take(&at("02:00:00:00:00:01", "2001:db8::9"), 0).is_err());
+        assert!(throttle.take(&at("02:00:00:00:00:02", "2001:db8::9"), 0).is_ok());
     }
 
     #[test]

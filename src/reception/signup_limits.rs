@@ -1,14 +1,13 @@
 //! How many signups a device, a network, an address and the site may begin, counted from the signups that are
 //! written down: a restart forgives nothing.
 
-use std::net::{IpAddr, Ipv6Addr};
-
 use jiff::Timestamp;
 
 use super::Reception;
 use super::signup::{SignupError, SignupPlace, earlier, too_many};
 use crate::domain::signup::{Limit, PER_ADDRESS, PER_DEVICE, PER_SITE, PER_SOURCE, Signup};
 use crate::domain::text::Email;
+use crate::people::throttle::Source;
 use crate::store::contract::{IndexValue, Page, Range, ReadError};
 use crate::store::tables::Signups;
 
@@ -37,7 +36,7 @@ impl Reception {
     ) -> Result<Keys, SignupError> {
         let device = place.device.map(crate::domain::device::Device::key);
         let device = device.or_else(|| place.browser.map(str::to_owned));
-        let source = place.source.map(network);
+        let source = Source::of(place.device, place.source).map(|source| source.to_string());
         let equals = |index, value: &str| Range::Equals(index, value.into());
         let mut recent = self.newest(equals("email", email.as_str()), ADDRESS_LOOK).await?;
         within(&PER_ADDRESS, &recent, now)?;
@@ -71,17 +70,6 @@ fn within(limits: &[Limit], newest_first: &[Signup], now: Timestamp) -> Result<(
 
 fn most(limits: &[Limit]) -> usize {
     limits.iter().map(|limit| limit.most).max().unwrap_or(1)
-}
-
-/// One customer of an IPv6 network has at least a /64, so that is one source.
-fn network(source: IpAddr) -> String {
-    match source.to_canonical() {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).to_string()
-        }
-    }
 }
 
 /// Signups of one address that are looked at: three an hour, for a day.

@@ -106,7 +106,7 @@ impl Reception {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<Arrived, ReceptionError> {
-        let checked = self.0.people.check_customer(presented, now).await?;
+        let checked = self.0.people.check_customer(presented, device, now).await?;
         let (visit, subscriber) = self.begin(&checked, actor, now).await?;
         let online = match device {
             Some(device) => self.connect(subscriber.id, device, now).await,
@@ -182,7 +182,7 @@ impl Reception {
         let held = self.0.subscribers.get(&id).await?;
         let identifier = held.subscriber.customer_number.to_string();
         let presented = CustomerCredentials { identifier, password: present, device: None, source: None };
-        let checked = self.0.people.check_customer(&presented, now).await?;
+        let checked = self.0.people.check_customer(&presented, None, now).await?;
         if checked.subscriber_id != visitor.subscriber_id {
             return Err(PeopleError::WrongCredentials.into());
         }
