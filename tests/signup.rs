@@ -225,17 +225,53 @@ async fn five_wrong_codes_end_a_code_and_another_one_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ten_wrong_codes_a_day_are_all_that_an_address_allows_whatever_is_begun_and_sent_again() {
+    let (edge, server) = start().await;
+    let mut tried = 0;
+    for round in 0..6 {
+        let Ok(begun) = sign_up_if_let(&edge, "ada@example.net").await else { break };
+        for _ in 0..2 {
+            let code = server.to("ada@example.net").code();
+            for _ in 0..5 {
+                let told = confirm(&edge, &begun, &wrong(&code)).await.expect(422).to_string();
+                tried += u32::from(told.contains("is wrong"));
+            }
+            edge.hand.advance(Duration::from_secs(300));
+            let resend = format!("{SIGNUP}/{}/resend", begun["id"].as_str().unwrap());
+            let _ = edge.client.post(&resend, json!({})).await;
+            send(&edge).await;
+        }
+        assert!(round > 0 || tried == 10, "{tried}");
+        edge.hand.advance(Duration::from_secs(3600));
+    }
+    assert_eq!(tried, 10);
+    let last = sign_up(&edge, "eve@example.net").await;
+    confirm(&edge, &last, &server.to("eve@example.net").code()).await.expect(200);
+    edge.hand.advance(Duration::from_secs(24 * 3600));
+    let next_day = sign_up(&edge, "ada@example.net").await;
+    confirm(&edge, &next_day, &server.to("ada@example.net").code()).await.expect(200);
+}
+
+async fn sign_up_if_let(edge: &Edge, email: &str) -> Result<Value, u16> {
+    let reply = edge.client.post(SIGNUP, form(email)).await;
+    send(edge).await;
+    if reply.status == 201 { Ok(reply.json()) } else { Err(reply.status) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn guesses_at_the_same_time_share_no_try() {
     let (edge, server) = start().await;
     let signup = sign_up(&edge, "ada@example.net").await;
     let code = server.to("ada@example.net").code();
     let guesses: Vec<_> = (0..40)
-        .map(|number| format!("{number:06}"))
+        .map(|number| format!("{number:08}"))
         .filter(|guess| *guess != code)
         .map(|guess| {
             let (desk, now) = (edge.app.reception.clone(), edge.app.clock.now());
             let id: SignupId = signup["id"].as_str().unwrap().parse().unwrap();
-            tokio::spawn(async move { desk.confirm(id, &guess, None, &Actor::system(), now).await })
+            tokio::spawn(async move {
+                desk.confirm(id, &guess, SignupPlace::default(), &Actor::system(), now).await
+            })
         })
         .collect();
     let mut tried = Vec::new();
@@ -380,7 +416,7 @@ async fn a_message_waits_for_a_mail_server_that_is_down_and_arrives_when_it_is_u
     assert_eq!((up.sent, up.away), (2, 0), "{up:?}");
     let code = server.to("ada@example.net").code();
     assert_eq!(server.mails().len(), 2);
-    assert_eq!(code.len(), 6);
+    assert_eq!(code.len(), 8);
     assert_eq!(send(&edge).await.sent, 0, "a message is sent once");
 }
 

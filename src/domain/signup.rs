@@ -53,6 +53,9 @@ pub struct Signup {
     pub code_until: Timestamp,
     /// Wrong codes given for it.
     pub tries: u32,
+    /// Wrong codes given for all codes of this signup.
+    #[serde(default)]
+    pub wrong: u32,
     /// Messages sent.
     pub sent: u32,
     /// When the last one was.
@@ -96,6 +99,8 @@ pub enum CodeRefusal {
     },
     /// Too many wrong ones: a new code must be asked for.
     NoTriesLeft,
+    /// Too many wrong ones for all codes of this signup, or of this address today: another code helps nothing.
+    Spent,
     /// It is too old: a new code must be asked for.
     TooOld,
     /// The signup lapsed: begin again.
@@ -128,7 +133,9 @@ impl Signup {
     }
 
     fn code_counts(&self, now: Timestamp) -> Result<(), CodeRefusal> {
-        if self.tries >= MOST_TRIES {
+        if self.wrong >= MOST_WRONG {
+            Err(CodeRefusal::Spent)
+        } else if self.tries >= MOST_TRIES {
             Err(CodeRefusal::NoTriesLeft)
         } else if now >= self.code_until {
             Err(CodeRefusal::TooOld)
@@ -140,13 +147,16 @@ impl Signup {
     /// Tries left for the code that is valid now.
     #[must_use]
     pub const fn tries_left(&self) -> u32 {
-        MOST_TRIES.saturating_sub(self.tries)
+        let (of_code, of_all) =
+            (MOST_TRIES.saturating_sub(self.tries), MOST_WRONG.saturating_sub(self.wrong));
+        if of_code < of_all { of_code } else { of_all }
     }
 
     /// The same after a wrong code.
     #[must_use]
     pub fn after_wrong_code(&self) -> Self {
-        Self { tries: self.tries.saturating_add(1), ..self.clone() }
+        let (tries, wrong) = (self.tries.saturating_add(1), self.wrong.saturating_add(1));
+        Self { tries, wrong, ..self.clone() }
     }
 
     /// The same with another code, which was sent at `now`; the one before counts no more.
@@ -165,7 +175,7 @@ impl Signup {
     /// How long until another message may be asked for; zero is now, `None` is never.
     #[must_use]
     pub fn resend_in(&self, now: Timestamp) -> Option<SignedDuration> {
-        if self.sent >= MOST_MESSAGES || self.stage(now) != SignupStage::Waiting {
+        if self.sent >= MOST_MESSAGES || self.wrong >= MOST_WRONG || self.stage(now) != SignupStage::Waiting {
             return None;
         }
         // Half a minute, then doubling: 30 s, 1 min, 2 min, 4 min.
@@ -187,10 +197,10 @@ impl std::fmt::Debug for Signup {
     }
 }
 
-/// The code that a random number stands for: six digits, the first of which may be 0.
+/// The code that a random number stands for: eight digits, the first of which may be 0.
 #[must_use]
 pub fn code_from(random: u64) -> String {
-    // 10^6 does not divide 2^64; no code is more likely than another by more than 10^-13.
+    // 10^8 does not divide 2^64; no code is more likely than another by more than 10^-11.
     format!("{:0width$}", random % CODES, width = CODE_DIGITS)
 }
 
@@ -237,7 +247,7 @@ pub const PER_DEVICE: [Limit; 2] = [Limit::new(5, HOUR), Limit::new(20, DAY)];
 /// Behind one address may be an office.
 pub const PER_SOURCE: [Limit; 2] = [Limit::new(30, HOUR), Limit::new(100, DAY)];
 /// Whoever has an address is not to be flooded by what others type.
-pub const PER_ADDRESS: [Limit; 1] = [Limit::new(3, HOUR)];
+pub const PER_ADDRESS: [Limit; 2] = [Limit::new(3, HOUR), Limit::new(10, DAY)];
 /// More than a site's busiest hour; bounds what many devices together can make us send.
 pub const PER_SITE: [Limit; 1] = [Limit::new(300, HOUR)];
 /// How long a device, and an address, wait for another turn online before a confirmation.
@@ -249,11 +259,18 @@ fn later(from: Timestamp, by: SignedDuration) -> Timestamp {
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-const CODES: u64 = 1_000_000;
-/// Digits of a code: a million codes and five tries leave a guesser one chance in 200,000.
-pub const CODE_DIGITS: usize = 6;
+const CODES: u64 = 100_000_000;
+/// Digits of a code. A guesser who knows an address has [`MOST_WRONG_OF_ADDRESS`] tries a day against a hundred
+/// million codes, over all signups with it: one chance in ten million a day, one in 27,000 after a year.
+pub const CODE_DIGITS: usize = 8;
 /// Wrong codes before a new one must be asked for.
 pub const MOST_TRIES: u32 = 5;
+/// Wrong codes for one signup, whichever of its codes they were for.
+pub const MOST_WRONG: u32 = 10;
+/// Wrong codes for one address a day, over all signups with it; its link, and its account, go on.
+pub const MOST_WRONG_OF_ADDRESS: u32 = 10;
+/// How far back they are counted: no signup waits longer.
+pub const WRONG_OF_ADDRESS_WITHIN: SignedDuration = DAY;
 /// Messages for one signup.
 pub const MOST_MESSAGES: u32 = 5;
 /// How long a code counts: mail is held back by some servers for a quarter of an hour.

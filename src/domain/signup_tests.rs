@@ -54,6 +54,7 @@ fn signup() -> Signup {
         code_hash: "hash".to_owned(),
         code_until: later(at(0), CODE_LIFETIME),
         tries: 0,
+        wrong: 0,
         sent: 1,
         last_sent_at: at(0),
         link_hash: None,
@@ -79,6 +80,13 @@ fn a_code_counts_for_half_an_hour_and_five_tries_before_and_after_it_confirmed()
         assert_eq!(guessed.may_try(at(1)), Err(CodeRefusal::NoTriesLeft));
         let again = guessed.with_code("other".to_owned(), at(1_800));
         assert_eq!((again.may_try(at(3_599)), again.sent), (Ok(()), 2));
+        let mut guessed = again;
+        for _ in 0..MOST_TRIES {
+            guessed = guessed.after_wrong_code();
+        }
+        let third = guessed.with_code("third".to_owned(), at(1_900));
+        assert_eq!(third.may_try(at(1_901)), Err(CodeRefusal::Spent), "another code gives no more tries");
+        assert_eq!((third.tries_left(), third.resend_in(at(9_000))), (0, None));
     }
     assert_eq!(signup().may_try(at(24 * 3_600)), Err(CodeRefusal::Lapsed));
 }
@@ -104,13 +112,17 @@ fn a_device_is_online_unconfirmed_only_while_it_waits_and_until_its_time() {
 }
 
 #[test]
-fn a_code_has_six_digits_and_is_understood_as_people_type_it() {
-    assert_eq!([0, 7, 999_999, 1_000_000].map(code_from), ["000000", "000007", "999999", "000000"]);
+fn a_code_has_eight_digits_and_is_understood_as_people_type_it() {
+    assert_eq!(
+        [0, 7, 99_999_999, 100_000_000].map(code_from),
+        ["00000000", "00000007", "99999999", "00000000"]
+    );
     assert_eq!(code_from(u64::MAX).len(), CODE_DIGITS);
-    for text in ["012345", " 012 345 ", "012-345"] {
-        assert_eq!(typed_code(text).as_deref(), Some("012345"), "{text:?}");
+    for text in ["01234567", " 0123 4567 ", "0123-4567"] {
+        assert_eq!(typed_code(text).as_deref(), Some("01234567"), "{text:?}");
     }
-    for text in ["", "12345", "0123456", "12345a", "１２３４５６", "-1234", &"0".repeat(9_999)] {
+    for text in ["", "1234567", "012345678", "1234567a", "１２３４５６７８", "-123456", &"0".repeat(9_999)]
+    {
         assert_eq!(typed_code(text), None, "{text:?}");
     }
 }

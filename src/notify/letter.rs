@@ -100,11 +100,11 @@ mod tests {
     fn signup(site: &str) -> Letter {
         let to = Email::parse("ada@example.net").unwrap();
         let useful_until = Timestamp::UNIX_EPOCH;
-        let signup = Signup { to: &to, site, plan: "Free", code: "012345", minutes: 30, useful_until };
+        let signup = Signup { to: &to, site, plan: "Free", code: "01234567", minutes: 30, useful_until };
         let known = known_address(signup);
-        assert!(!known.text.contains("http") && known.text.contains("012345"));
+        assert!(!known.text.contains("http") && known.text.contains("01234567"));
         let new = confirm_address(signup, "https://portal.example.net/confirm/x");
-        assert!(new.text.contains("\n    012345\n") && new.text.contains("/confirm/x"));
+        assert!(new.text.contains("\n    01234567\n") && new.text.contains("/confirm/x"));
         assert_eq!(new.subject, known.subject);
         new
     }

@@ -79,8 +79,8 @@ impl Throttle {
     /// Milliseconds to wait; the attempt must not be made then, and is not counted.
     pub fn take(&mut self, attempt: &Attempt, now_millis: i64) -> Result<(), i64> {
         let source = stranger_source(attempt);
-        if let Some(source) = source {
-            self.sources.check(&source, now_millis)?;
+        if let Some(source) = &source {
+            self.sources.check(source, now_millis)?;
         }
         self.accounts.take(account_key(attempt), now_millis)?;
         source.map_or(Ok(()), |source| self.sources.take(source, now_millis))

@@ -374,6 +374,7 @@ impl Reception {
             code_hash: self.code_hash(id, &code),
             code_until: later(now, CODE_LIFETIME),
             tries: 0,
+            wrong: 0,
             sent: 1,
             last_sent_at: now,
             access_until,

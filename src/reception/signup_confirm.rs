@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use serde_json::json;
 use subtle::ConstantTimeEq;
 
-use super::signup::{ConfirmOutcome, Confirmed, SignupError};
+use super::signup::{ConfirmOutcome, Confirmed, SignupError, SignupPlace, earlier};
+use super::signup_limits::most;
 use super::{MOST_DRAFTS, Reception};
 use crate::catalogue::provision;
 use crate::catalogue::services::NewService;
@@ -18,10 +19,13 @@ use crate::domain::device::Device;
 use crate::domain::ids::{ServiceId, SignupId, SubscriberId};
 use crate::domain::plan::{Plan, PlanTerms};
 use crate::domain::service::{Addresses, Phase};
-use crate::domain::signup::{CodeRefusal, Signup, SignupStage, is_free, typed_code};
+use crate::domain::signup::{
+    CodeRefusal, MOST_WRONG_OF_ADDRESS, PER_ADDRESS, Signup, SignupStage, WRONG_OF_ADDRESS_WITHIN, is_free,
+    typed_code,
+};
 use crate::domain::subscriber::{Category, Standing, Subscriber};
 use crate::people::subscribers::{Details, NewSubscriber, PortalPassword, SubscriberError};
-use crate::store::contract::{CommitError, Record, Unit};
+use crate::store::contract::{CommitError, Range, Record, Unit};
 use crate::store::draft::Draft;
 use crate::store::listing;
 use crate::store::tables::{Services, Signups, Subscribers};
@@ -54,13 +58,30 @@ impl Reception {
         &self,
         id: SignupId,
         code: &str,
-        device: Option<&Device>,
+        place: SignupPlace<'_>,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<Confirmed, SignupError> {
+        let record = self.0.store.get::<Signups>(&id).await?.ok_or(SignupError::NotFound)?;
+        record.body.may_try(now).map_err(SignupError::Code)?;
+        let confirmed = self.try_code(id, code, place, actor, now).await?;
+        self.carried_out(confirmed, place.device, now).await
+    }
+
+    /// Tries of one address are counted over all its signups, so one try is made at a time.
+    async fn try_code(
+        &self,
+        id: SignupId,
+        code: &str,
+        place: SignupPlace<'_>,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Confirmed, SignupError> {
+        let _one_at_a_time = self.0.counting.lock().await;
         for _ in 0..MOST_DRAFTS {
             let record = self.0.store.get::<Signups>(&id).await?.ok_or(SignupError::NotFound)?;
             record.body.may_try(now).map_err(SignupError::Code)?;
+            self.address_must_have_tries(&record.body, now).await?;
             let (unit, answer) = match self.tried(&record.body, code) {
                 Tried::Fits => match self.confirmed(&record, Shown::ByCode, actor, now).await {
                     Ok(draft) => (draft.unit, Ok(draft.value)),
@@ -76,10 +97,7 @@ impl Reception {
             match self.commit(unit).await {
                 Err(CommitError::Conflict { .. } | CommitError::Taken { .. }) => {}
                 Err(error) => return Err(error.into()),
-                Ok(()) => {
-                    let confirmed = answer.map_err(SignupError::Code)?;
-                    return self.carried_out(confirmed, device, now).await;
-                }
+                Ok(()) => return answer.map_err(SignupError::Code),
             }
         }
         Err(CommitError::Conflict { collection: "signups", key: id.to_string() }.into())
@@ -112,6 +130,18 @@ impl Reception {
             }
         }
         Err(CommitError::Conflict { collection: "signups", key: "by link".to_owned() }.into())
+    }
+
+    async fn address_must_have_tries(&self, signup: &Signup, now: Timestamp) -> Result<(), SignupError> {
+        let since = earlier(now, WRONG_OF_ADDRESS_WITHIN);
+        let theirs =
+            self.newest(Range::Equals("email", signup.email.as_str().into()), most(&PER_ADDRESS)).await?;
+        let wrong = theirs.iter().filter(|one| one.created_at > since).map(|one| one.wrong);
+        if wrong.fold(0, u32::saturating_add) < MOST_WRONG_OF_ADDRESS {
+            Ok(())
+        } else {
+            Err(SignupError::Code(CodeRefusal::Spent))
+        }
     }
 
     fn tried(&self, signup: &Signup, code: &str) -> Tried {

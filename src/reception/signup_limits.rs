@@ -38,7 +38,7 @@ impl Reception {
         let device = device.or_else(|| place.browser.map(str::to_owned));
         let source = Source::of(place.device, place.source).map(|source| source.to_string());
         let equals = |index, value: &str| Range::Equals(index, value.into());
-        let mut recent = self.newest(equals("email", email.as_str()), ADDRESS_LOOK).await?;
+        let mut recent = self.newest(equals("email", email.as_str()), most(&PER_ADDRESS)).await?;
         within(&PER_ADDRESS, &recent, now)?;
         if let Some(device) = &device {
             let theirs = self.newest(equals("device", device), most(&PER_DEVICE)).await?;
@@ -55,7 +55,7 @@ impl Reception {
         Ok(Keys { device, source, recent })
     }
 
-    async fn newest(&self, range: Range, limit: usize) -> Result<Vec<Signup>, ReadError> {
+    pub(super) async fn newest(&self, range: Range, limit: usize) -> Result<Vec<Signup>, ReadError> {
         let page = Page { after: None, limit, reverse: true };
         let records = self.0.store.scan::<Signups>(range, page).await?.records;
         Ok(records.into_iter().map(|record| record.body).collect())
@@ -68,9 +68,6 @@ fn within(limits: &[Limit], newest_first: &[Signup], now: Timestamp) -> Result<(
     if wait.is_zero() { Ok(()) } else { Err(too_many(wait)) }
 }
 
-fn most(limits: &[Limit]) -> usize {
+pub(super) fn most(limits: &[Limit]) -> usize {
     limits.iter().map(|limit| limit.most).max().unwrap_or(1)
 }
-
-/// Signups of one address that are looked at: three an hour, for a day.
-const ADDRESS_LOOK: usize = 72;

@@ -203,7 +203,7 @@ impl GatewayLab {
                 let body = letter.split_once("\n\n").unwrap().1;
                 let words = body.split(|symbol: char| !symbol.is_ascii_alphanumeric());
                 let is_code =
-                    |word: &&str| word.len() == 6 && word.bytes().all(|octet| octet.is_ascii_digit());
+                    |word: &&str| word.len() == 8 && word.bytes().all(|octet| octet.is_ascii_digit());
                 return words
                     .into_iter()
                     .find(is_code)

@@ -99,10 +99,10 @@ impl Mail {
         named.map(|(_, value)| value.as_str()).collect()
     }
 
-    /// The six digits that stand alone on a line.
+    /// The eight digits that stand alone on a line.
     #[track_caller]
     pub fn code(&self) -> String {
-        let alone = |line: &&str| line.len() == 6 && line.bytes().all(|digit| digit.is_ascii_digit());
+        let alone = |line: &&str| line.len() == 8 && line.bytes().all(|digit| digit.is_ascii_digit());
         self.text.lines().map(str::trim).find(alone).unwrap_or_else(|| panic!("{}", self.text)).to_owned()
     }
 

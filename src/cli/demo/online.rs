@@ -223,7 +223,7 @@ async fn mailed(lab: &Lab) -> Done<String> {
 fn code(letter: &str) -> Option<String> {
     let body = letter.split_once("\n\n").map_or(letter, |(_, body)| body);
     let words = body.split(|symbol: char| !symbol.is_ascii_alphanumeric());
-    let is_code = |word: &&str| word.len() == 6 && word.bytes().all(|octet| octet.is_ascii_digit());
+    let is_code = |word: &&str| word.len() == 8 && word.bytes().all(|octet| octet.is_ascii_digit());
     words.into_iter().find(is_code).map(ToOwned::to_owned)
 }
 

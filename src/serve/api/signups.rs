@@ -66,7 +66,7 @@ pub struct SignupBody {
 /// A code.
 #[derive(Debug, ToSchema)]
 pub struct CodeBody {
-    /// The six digits of the mail.
+    /// The eight digits of the mail.
     pub code: String,
 }
 
@@ -213,7 +213,8 @@ async fn confirm(app: App, call: Call) -> Result<Answer, ApiError> {
     let code = form.required(&["code", "verification_code"], None, |text| Ok::<_, &str>(text.to_owned()));
     let code = form.finish(code)?;
     let device = device(&app, &call);
-    let confirmed = app.reception.confirm(id, &code, device.as_ref(), &call.actor, call.now).await?;
+    let place = SignupPlace { device: device.as_ref(), browser: None, source: call.source };
+    let confirmed = app.reception.confirm(id, &code, place, &call.actor, call.now).await?;
     let answer = Answer::ok(&ConfirmedView::of(id, &confirmed));
     match &confirmed.visit {
         Some(visit) => with_token(answer, &call, visit),
@@ -303,6 +304,9 @@ fn code_sentence(refusal: CodeRefusal) -> String {
         CodeRefusal::Wrong { left: 1 } => "is wrong; one try is left".to_owned(),
         CodeRefusal::Wrong { left } => format!("is wrong; {left} tries are left"),
         CodeRefusal::NoTriesLeft => "was tried too often; ask for another one".to_owned(),
+        CodeRefusal::Spent => {
+            "was tried too often today; use the link in the mail, or try again tomorrow".to_owned()
+        }
         CodeRefusal::TooOld => "is too old; ask for another one".to_owned(),
         CodeRefusal::Lapsed => "came too late; please sign up again".to_owned(),
     }

@@ -24,7 +24,7 @@ use crate::domain::audit::Actor;
 use crate::domain::device::Device;
 use crate::people::CustomerVisitor;
 use crate::people::device::cookie_name;
-use crate::reception::Arrived;
+use crate::reception::{Arrived, SignupPlace};
 use crate::serve::http::body;
 use crate::serve::http::guard::RequestId;
 use crate::serve::http::peer::{OverTls, Peer};
@@ -83,6 +83,11 @@ impl Asked {
             let _ = write!(key, "{octet:02x}");
         }
         Some(key)
+    }
+
+    /// Where a signup is begun or confirmed; `browser` is [`Asked::browser_key`].
+    pub(super) fn place<'a>(&'a self, browser: Option<&'a str>) -> SignupPlace<'a> {
+        SignupPlace { device: self.device.as_ref(), browser, source: self.source }
     }
 
     /// Every name under which this client's forms count, the surest first.

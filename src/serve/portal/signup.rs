@@ -21,7 +21,7 @@ use crate::domain::plan::Plan;
 use crate::domain::signup::{CodeRefusal, SignupStage};
 use crate::domain::subscriber::Address;
 use crate::domain::text::{Email, Line, Phone, TextError};
-use crate::reception::{ConfirmOutcome, Confirmed, SignupError, SignupForm, SignupPlace, SignupView};
+use crate::reception::{ConfirmOutcome, Confirmed, SignupError, SignupForm, SignupView};
 
 /// The signup that this device or browser has still to confirm.
 pub(super) async fn waiting(portal: &Portal, asked: &Asked) -> Result<Option<SignupView>, SignupError> {
@@ -62,8 +62,7 @@ pub(super) async fn submit(State(portal): State<Portal>, asked: Asked, body: Bod
         return again(&portal, &asked, StatusCode::UNPROCESSABLE_ENTITY, inputs, CORRECT, None);
     };
     let browser = asked.browser_key();
-    let place =
-        SignupPlace { device: asked.device.as_ref(), browser: browser.as_deref(), source: asked.source };
+    let place = asked.place(browser.as_deref());
     match portal.reception.sign_up(form, place, &asked.actor, asked.now).await {
         Ok(_) => go("/confirm", asked.browser_cookie()),
         Err(error) => not_signed_up(&portal, &asked, inputs, &error),
@@ -246,8 +245,9 @@ pub(super) async fn confirm(State(portal): State<Portal>, asked: Asked, body: Bo
         };
     }
     let code: String = filled.text("code").chars().filter(char::is_ascii_digit).take(MOST_DIGITS).collect();
-    let device = asked.device.as_ref();
-    match portal.reception.confirm(signup.id, &code, device, &asked.actor, asked.now).await {
+    let browser = asked.browser_key();
+    let place = asked.place(browser.as_deref());
+    match portal.reception.confirm(signup.id, &code, place, &asked.actor, asked.now).await {
         Ok(confirmed) => confirmed_page(&portal, &asked, &confirmed),
         Err(error) => not_confirmed(&portal, &asked, &signup, &error),
     }
@@ -299,6 +299,11 @@ fn not_confirmed(portal: &Portal, asked: &Asked, signup: &SignupView, error: &Si
             "Too many wrong codes",
             "Ask for another code below.".to_owned(),
         ),
+        SignupError::Code(CodeRefusal::Spent) => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "Too many wrong codes today",
+            "Use the link in the mail, or try again tomorrow. If you have an account, log in.".to_owned(),
+        ),
         SignupError::Code(CodeRefusal::TooOld) => (
             StatusCode::UNPROCESSABLE_ENTITY,
             "This code is too old",
@@ -324,7 +329,7 @@ fn not_confirmed(portal: &Portal, asked: &Asked, signup: &SignupView, error: &Si
         | SignupError::Entropy(_) => return not_possible(portal, asked, error),
     };
     let fault =
-        Input { fault: Some("Type the six digits of the newest mail.".to_owned()), ..Input::default() };
+        Input { fault: Some("Type the eight digits of the newest mail.".to_owned()), ..Input::default() };
     let form = Form { inputs: vec![fault], ..asked.form(portal, CONFIRM) };
     code_page(portal, asked, status, signup, form.refused(summary, Some(remedy)))
 }
