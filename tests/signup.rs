@@ -8,6 +8,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use dotmac_edge::base::secret::Secret;
 use dotmac_edge::domain::audit::Actor;
 use dotmac_edge::domain::device::{Device, MacAddress};
 use dotmac_edge::domain::ids::SignupId;
@@ -129,13 +130,14 @@ async fn a_link_confirms_by_its_button_only_and_logs_nobody_in() {
     assert_eq!(customers(&edge).await, 0);
     assert!(desk.link("guessed", now).await.unwrap().is_none());
     assert!(matches!(
-        desk.confirm_by_link("guessed", &Actor::system(), now).await,
+        desk.confirm_by_link("guessed", SignupPlace::default(), &Actor::system(), now).await,
         Err(SignupError::NotFound)
     ));
-    let confirmed = desk.confirm_by_link(&secret, &Actor::system(), now).await.unwrap();
+    let confirmed =
+        desk.confirm_by_link(&secret, SignupPlace::default(), &Actor::system(), now).await.unwrap();
     assert_eq!(confirmed.outcome, ConfirmOutcome::Active);
     assert!(confirmed.visit.is_none() && confirmed.portal_password.is_some());
-    let again = desk.confirm_by_link(&secret, &Actor::system(), now).await.unwrap();
+    let again = desk.confirm_by_link(&secret, SignupPlace::default(), &Actor::system(), now).await.unwrap();
     assert_eq!((again.subscriber, again.service), (confirmed.subscriber, confirmed.service));
     assert!(!again.already_customer && again.portal_password.is_none());
     assert_eq!(customers(&edge).await, 1);
@@ -527,4 +529,55 @@ async fn a_chosen_password_counts_and_a_weak_one_is_refused() {
     assert!(confirmed["portal_password"].is_null());
     let login = json!({ "email": "ada@example.net", "password": "seven green bottles" });
     edge.client.post("/api/v1/auth/customer/login", login).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_opened_elsewhere_takes_no_password_that_whoever_began_the_signup_chose() {
+    let (edge, server) = start().await;
+    let (begun_on, desk) = (phone(1), &edge.app.reception);
+    for (email, opened_on, takes_it) in
+        [("ada@example.net", phone(2), false), ("obi@example.net", phone(1), true)]
+    {
+        let form = SignupForm {
+            email: Email::parse(email).unwrap(),
+            first_name: Line::parse("Ada").unwrap(),
+            last_name: Line::parse("Obi").unwrap(),
+            phone: None,
+            service_address: Address::default(),
+            plan: "free".to_owned(),
+            password: Some(Secret::from_text("seven green bottles")),
+        };
+        let now = edge.app.clock.now();
+        let place = SignupPlace { device: Some(&begun_on), browser: None, source: None };
+        desk.sign_up(form, place, &Actor::system(), now).await.unwrap();
+        send(&edge).await;
+        let place = SignupPlace { device: Some(&opened_on), browser: None, source: None };
+        let secret = server.to(email).link().unwrap();
+        let confirmed = desk.confirm_by_link(&secret, place, &Actor::system(), now).await.unwrap();
+        assert_eq!(confirmed.portal_password.is_none(), takes_it, "{email}");
+        let login = json!({ "email": email, "password": "seven green bottles" });
+        let reply = edge.client.post("/api/v1/auth/customer/login", login).await;
+        assert_eq!(reply.status, if takes_it { 200 } else { 401 }, "{email}: {}", reply.json());
+        if let Some(made) = &confirmed.portal_password {
+            let login = json!({ "email": email, "password": made.expose_text().unwrap() });
+            edge.client.post("/api/v1/auth/customer/login", login).await.expect(200);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_was_used_begins_no_visit_elsewhere_a_minute_later() {
+    let (edge, server) = start().await;
+    let begun = from(&edge, &phone(1), "ada@example.net").await.unwrap();
+    send(&edge).await;
+    let (code, desk) = (server.to("ada@example.net").code(), &edge.app.reception);
+    let typed = async |device: &Device| {
+        let place = SignupPlace { device: Some(device), browser: None, source: None };
+        desk.confirm(begun.id, &code, place, &Actor::system(), edge.app.clock.now()).await
+    };
+    typed(&phone(1)).await.unwrap();
+    typed(&phone(2)).await.unwrap();
+    edge.hand.advance(Duration::from_secs(61));
+    assert!(matches!(typed(&phone(2)).await, Err(SignupError::Code(CodeRefusal::TooOld))));
+    assert!(typed(&phone(1)).await.unwrap().visit.is_some(), "its answer may have been lost");
 }

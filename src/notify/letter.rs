@@ -52,7 +52,8 @@ pub fn confirm_address(signup: Signup<'_>, link: &str) -> Letter {
             "Somebody, probably you, asked for \"{plan}\" at {site} with this e-mail address.\n\n\
              Your code:\n\n    {code}\n\n\
              Type it where you signed up. It counts for {minutes} minutes.\n\n\
-             Or open this link on any device and press the button there:\n\n    {link}\n\n\
+             Or open this link on any device and press the button there. On another device than the one you \
+             signed up with it shows you a new password, which counts instead of the one you chose:\n\n    {link}\n\n\
              If it was not you, do nothing: without the code or the link nothing is set up.\n"
         ),
     )

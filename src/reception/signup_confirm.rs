@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use subtle::ConstantTimeEq;
 
@@ -35,7 +35,9 @@ use crate::store::tables::{Services, Signups, Subscribers};
 enum Shown {
     /// By the code, on the device that asks.
     ByCode,
-    /// By the link, wherever it was opened.
+    /// By the link, in the browser or on the device that signed up.
+    ByLinkHere,
+    /// By the link, elsewhere: whoever opened it may not be who filled in the form.
     ByLink,
 }
 
@@ -81,6 +83,7 @@ impl Reception {
         for _ in 0..MOST_DRAFTS {
             let record = self.0.store.get::<Signups>(&id).await?.ok_or(SignupError::NotFound)?;
             record.body.may_try(now).map_err(SignupError::Code)?;
+            must_be_no_late_repeat(&record.body, place, now)?;
             self.address_must_have_tries(&record.body, now).await?;
             let (unit, answer) = match self.tried(&record.body, code) {
                 Tried::Fits => match self.confirmed(&record, Shown::ByCode, actor, now).await {
@@ -104,13 +107,16 @@ impl Reception {
     }
 
     /// Confirms by the link of the mail: the page that it opens has a button, whose POST this is. It makes
-    /// the subscriber as [`Reception::confirm`] does and logs nobody in.
+    /// the subscriber as [`Reception::confirm`] does and logs nobody in. Opened elsewhere than where the form was
+    /// filled in, the password of the form is not taken: it may be that of somebody who typed another's address
+    /// and waits for them to confirm it. One is made then, and shown to whoever has the mail.
     ///
     /// # Errors
     /// `NotFound` for a link that never was, `Code(Lapsed)`, `UnknownPlan`; faults of ours.
     pub async fn confirm_by_link(
         &self,
         secret: &str,
+        place: SignupPlace<'_>,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<Confirmed, SignupError> {
@@ -119,7 +125,8 @@ impl Reception {
             if record.body.stage(now) == SignupStage::Lapsed {
                 return Err(SignupError::Code(CodeRefusal::Lapsed));
             }
-            let draft = match self.confirmed(&record, Shown::ByLink, actor, now).await {
+            let shown = if is_from(&record.body, place) { Shown::ByLinkHere } else { Shown::ByLink };
+            let draft = match self.confirmed(&record, shown, actor, now).await {
                 Err(SignupError::Subscriber(SubscriberError::Taken { .. })) => continue,
                 drafted => drafted?,
             };
@@ -201,7 +208,7 @@ impl Reception {
                 let draft = self.0.people.begin_customer_visit_in(unit, &holder, now).await?;
                 (draft.unit, Some(draft.value))
             }
-            Shown::ByLink => (unit, None),
+            Shown::ByLinkHere | Shown::ByLink => (unit, None),
         };
         let confirmed = Confirmed {
             subscriber: holder.id,
@@ -232,7 +239,10 @@ impl Reception {
         let wanted = NewSubscriber {
             id: Some(SubscriberId(signup.id.0)),
             details: details(signup),
-            portal: signup.portal_password.clone().map_or(PortalPassword::Make, PortalPassword::Chosen),
+            portal: match (&signup.portal_password, shown) {
+                (Some(chosen), Shown::ByCode | Shown::ByLinkHere) => PortalPassword::Chosen(chosen.clone()),
+                (Some(_), Shown::ByLink) | (None, _) => PortalPassword::Make,
+            },
         };
         let entered = self.0.subscribers.enter_in(unit, actor, wanted, now).await?;
         let subscriber = entered.value.subscriber;
@@ -349,6 +359,23 @@ impl Reception {
     }
 }
 
+/// A code that was used counts once more where it was typed, whose answer may have been lost; elsewhere for a
+/// moment only, since it begins a visit.
+fn must_be_no_late_repeat(
+    signup: &Signup,
+    place: SignupPlace<'_>,
+    now: Timestamp,
+) -> Result<(), SignupError> {
+    let is_late = signup.confirmed_at.is_some_and(|at| now.duration_since(at) > REPEAT_WITHIN);
+    if is_late && !is_from(signup, place) { Err(SignupError::Code(CodeRefusal::TooOld)) } else { Ok(()) }
+}
+
+/// Whether a request comes from the device or the browser that signed up.
+fn is_from(signup: &Signup, place: SignupPlace<'_>) -> bool {
+    let Some(key) = signup.device.as_deref() else { return false };
+    place.browser == Some(key) || place.device.is_some_and(|device| device.key() == key)
+}
+
 /// What a service under these terms waits for after it was made.
 const fn waits_for(terms: &PlanTerms) -> ConfirmOutcome {
     if terms.requires_approval {
@@ -374,5 +401,7 @@ fn details(signup: &Signup) -> Details {
     }
 }
 
+/// A client repeats a request whose answer was lost within seconds.
+const REPEAT_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 /// How long somebody who typed a code waits for the service: provisioning takes some ten commits.
 const PATIENCE: Duration = Duration::from_secs(5);

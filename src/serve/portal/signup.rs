@@ -434,7 +434,9 @@ pub(super) async fn confirm_link(
     if let Err(page) = asked.filled(&portal, body, LINK).await {
         return page;
     }
-    match portal.reception.confirm_by_link(&secret, &asked.actor, asked.now).await {
+    let browser = asked.browser_key();
+    let place = asked.place(browser.as_deref());
+    match portal.reception.confirm_by_link(&secret, place, &asked.actor, asked.now).await {
         Ok(confirmed) => confirmed_page(&portal, &asked, &confirmed),
         Err(error) => not_possible(&portal, &asked, &error),
     }
