@@ -123,6 +123,18 @@ impl Reception {
     }
 }
 
+/// What whoever asks for a change wants in its unit too, made of what the change came to: so that an answer
+/// that is kept for a repeat is there exactly when its change is.
+pub type Beside<'a, T> = dyn Fn(Unit, &T) -> Result<Unit, CommitError> + Send + Sync + 'a;
+
+/// For a change that nothing is kept beside.
+///
+/// # Errors
+/// Never.
+pub fn nothing<T>(unit: Unit, _: &T) -> Result<Unit, CommitError> {
+    Ok(unit)
+}
+
 /// Submits of one unit whose answer is lost.
 const MOST_SUBMITS: u32 = 3;
 /// Drafts of one change while others change the same things: more is somebody's endless loop.

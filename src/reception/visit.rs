@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{MOST_DRAFTS, Reception, Unconnected};
+use super::{Beside, MOST_DRAFTS, Reception, Unconnected};
 use crate::base::entropy::EntropyError;
 use crate::base::secret::Secret;
 use crate::catalogue::Window;
@@ -175,6 +175,7 @@ impl Reception {
         &self,
         visitor: &CustomerVisitor,
         (present, wanted): (Secret, Secret),
+        beside: &Beside<'_, BegunCustomerVisit>,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<BegunCustomerVisit, ReceptionError> {
@@ -190,7 +191,7 @@ impl Reception {
         let set = self.0.subscribers.reset_portal_password(actor, &id, version, Some(wanted), now).await?;
         let unit = checked.guard(set.unit);
         let draft = self.0.people.begin_customer_visit_in(unit, &set.value.subscriber, now).await?;
-        self.commit(draft.unit).await?;
+        self.commit(beside(draft.unit, &draft.value)?).await?;
         Ok(draft.value)
     }
 
