@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`online`] | from a device and a subscriber to packets that pass, and back |
-//! | [`ending`] | staff end a session |
+//! | [`ending`] | staff end a session, or its owner from another device |
 //! | [`visit`] | a subscriber logs in, looks at their account, leaves |
 //! | [`progress`] | how far they are, told to whoever has the id alone |
 //! | [`signup`] | somebody becomes a subscriber: form, mail, confirmation |
@@ -34,7 +34,7 @@ use crate::store::Store;
 use crate::store::contract::{CommitError, Unit};
 use crate::store::vault::Vault;
 
-pub use ending::{Ended, NotEnded};
+pub use ending::{Ended, NotEnded, OwnDevice};
 pub use online::{Online, Unconnected};
 pub use signup::{ConfirmOutcome, Confirmed, SignupError, SignupForm, SignupPlace, SignupView};
 pub use visit::{Account, AccountService, Arrived, ReceptionError};
