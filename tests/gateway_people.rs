@@ -13,8 +13,12 @@ mod netns;
 #[path = "support/process.rs"]
 mod process;
 
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
 use gateway_lab::{GatewayLab, PASSWORD, PORTAL, Page};
 use netns::Namespace;
+use process::PATIENCE;
 use serde_json::{Value, json};
 
 const EMAIL: &str = "ada.obi@example.net";
@@ -90,4 +94,159 @@ fn by_the_api(lab: &GatewayLab, token: &str) {
     assert!(lab.is_online(&lab.world.other));
     let own: Value = ask(eve["access_token"].as_str().unwrap(), &[], "/api/v1/customer/devices").json(200);
     assert_eq!(own["items"][0]["this_device"], true, "{own}");
+}
+
+/// The warning of mail, when there is one.
+fn mail_warning(lab: &GatewayLab) -> Option<Value> {
+    let health = lab.get("/api/v1/system/health").expect(200);
+    let warnings = health["warnings"].as_array().unwrap().clone();
+    warnings.into_iter().find(|warning| warning["code"] == "mail-not-accepted")
+}
+
+#[test]
+fn a_refused_login_at_the_portal_is_told_and_so_is_a_device_that_is_still_captive() {
+    let lab = GatewayLab::new();
+    lab.free_plan("free", 20, 5, &json!({}));
+    let confirmed = lab.join(&lab.world.phone, EMAIL, "free");
+    let wrong = lab.log_in(&lab.world.other, EMAIL, "not the password");
+    assert_eq!(wrong.status, 422, "{wrong:?}");
+    let unknown =
+        lab.log_in(&lab.world.other, &format!("mallory{}@example.net", "x".repeat(400)), "guessed one");
+    assert_eq!(unknown.status, 422, "{unknown:?}");
+    lab.sign_up(&lab.world.other, "eve@example.net", "free");
+
+    let service = confirmed.answer["service_id"].as_str().unwrap();
+    let events = until(&lab, || {
+        let events = lab.get("/api/v1/auth-events?result=refuse").expect(200)["items"].clone();
+        (events.as_array().unwrap().len() == 2).then_some(events)
+    });
+    let of =
+        |reason: &str| events.as_array().unwrap().iter().find(|one| one["reason"] == reason).unwrap().clone();
+    let (wrong, unknown) = (of("wrong_password"), of("unknown_user"));
+    assert_eq!((&wrong["method"], &wrong["service_id"]), (&json!("portal"), &json!(service)));
+    assert_eq!(wrong["nas_name"], "gateway");
+    let mac = wrong["calling_station"].as_str().unwrap().to_owned();
+    assert_eq!(unknown["username"].as_str().unwrap().len(), 254, "bounded");
+
+    let why = lab.get(&format!("/api/v1/why?who={mac}")).expect(200);
+    assert_eq!(
+        (&why["known"], &why["device"]["signup"]["stage"]),
+        (&json!(false), &json!("waiting")),
+        "{why}"
+    );
+    assert_eq!(why["decisions"].as_array().unwrap().len(), 2, "{why}");
+    assert!(!why.to_string().contains("eve@example.net"), "an address that is nobody's yet: {why}");
+    let told = lab.place.program(&["why", &mac]).output().unwrap();
+    let text = String::from_utf8(told.stdout).unwrap();
+    assert!(text.contains("has no session here") && text.contains("wrong_password"), "{text}");
+    assert!(text.contains("for free, waits for its code"), "{text}");
+}
+
+/// Waits for what comes soon.
+fn until<T>(lab: &GatewayLab, mut seen: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = seen() {
+            return seen;
+        }
+        assert!(Instant::now() < end, "it did not come\n{}", lab.place.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_mail_server_that_is_away_is_told_and_each_mail_is_sent_once_when_it_is_back() {
+    let mut lab = GatewayLab::new();
+    lab.free_plan("free", 20, 5, &json!({}));
+    lab.mail_away();
+    lab.sign_up(&lab.world.phone, EMAIL, "free");
+    let warning = until(&lab, || mail_warning(&lab));
+    assert!(warning["remedy"].as_str().unwrap().contains("[mail]"), "{warning}");
+    let doctor = lab.place.program(&["doctor"]).output().unwrap();
+    let doctor = String::from_utf8(doctor.stdout).unwrap();
+    assert!(doctor.contains("mail-not-accepted"), "{doctor}");
+
+    // Killed between the row and the server, twice over.
+    lab.restart();
+    lab.sign_up(&lab.world.other, "eve@example.net", "free");
+    lab.restart();
+    lab.mail_back();
+    let back = Instant::now();
+    for address in [EMAIL, "eve@example.net"] {
+        assert_eq!(lab.code(address, 1).len(), 6);
+    }
+    println!("both mails came {} ms after the server was back", back.elapsed().as_millis());
+    until(&lab, || mail_warning(&lab).is_none().then_some(()));
+    lab.restart();
+    std::thread::sleep(Duration::from_secs(2));
+    for address in [EMAIL, "eve@example.net"] {
+        assert_eq!(lab.mailbox(address).len(), 1, "none is sent twice");
+    }
+}
+
+#[test]
+fn the_warning_of_mail_ends_when_the_server_is_back_without_a_restart() {
+    let mut lab = GatewayLab::new();
+    lab.free_plan("free", 20, 5, &json!({}));
+    lab.mail_away();
+    lab.sign_up(&lab.world.phone, EMAIL, "free");
+    until(&lab, || mail_warning(&lab));
+    lab.mail_back();
+    let back = Instant::now();
+    lab.code(EMAIL, 1);
+    until(&lab, || mail_warning(&lab).is_none().then_some(()));
+    println!(
+        "the mail came and the warning ended {} ms after the server was back",
+        back.elapsed().as_millis()
+    );
+}
+
+#[test]
+fn a_thousand_signups_of_one_device_leave_limits_memory_and_the_others_as_they_were() {
+    let lab = GatewayLab::new();
+    lab.free_plan("free", 20, 5, &json!({}));
+    let body = |number: u32| {
+        json!({ "email": format!("ada{number}@example.net"), "first_name": "Ada", "last_name": "Obi",
+                "service_plan": "free" })
+        .to_string()
+    };
+    lab.sign_up(&lab.world.other, "eve@example.net", "free");
+    let before = lab.daemon().resident();
+    let requests: String = (0..1_000)
+        .map(|number| {
+            let data = body(number).replace('"', "\\\"");
+            format!(
+                "url = \"https://{PORTAL}/api/v1/customers/signup\"\nheader = \"Content-Type: application/json\"\n\
+                 data-binary = \"{data}\"\noutput = \"/dev/null\"\nwrite-out = \"%{{http_code}}\\n\"\nnext\n\
+                 cacert = \"{}\"\n",
+                lab.place.path("portal.pem").display()
+            )
+        })
+        .collect();
+    std::fs::write(lab.place.path("storm"), requests.trim_end().rsplit_once("next").unwrap().0).unwrap();
+    let began = Instant::now();
+    let storm = Command::new("ip")
+        .args(["netns", "exec", &lab.world.phone.name, "curl", "-s", "--cacert"])
+        .args([&lab.place.path("portal.pem"), std::path::Path::new("-K"), &lab.place.path("storm")])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut slowest = Duration::ZERO;
+    for _ in 0..10 {
+        let asked = Instant::now();
+        assert_eq!(lab.curl(&lab.world.other, &[&format!("https://{PORTAL}/plans")]).status, 200);
+        slowest = slowest.max(asked.elapsed());
+    }
+    let output = String::from_utf8(storm.wait_with_output().unwrap().stdout).unwrap();
+    let count = |status: &str| output.lines().filter(|line| *line == status).count();
+    let grown = lab.daemon().resident().saturating_sub(before);
+    println!(
+        "1,000 signups in {:?}: {} taken, {} refused; memory +{grown} KiB; slowest page of another {slowest:?}",
+        began.elapsed(),
+        count("201"),
+        count("429")
+    );
+    assert_eq!((count("201"), count("429")), (5, 995), "{}", output.len());
+    assert!(grown < 8 * 1024, "{grown} KiB");
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
 }

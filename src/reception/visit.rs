@@ -106,7 +106,13 @@ impl Reception {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<Arrived, ReceptionError> {
-        let checked = self.0.people.check_customer(presented, now).await?;
+        let checked = match self.0.people.check_customer(presented, now).await {
+            Err(PeopleError::WrongCredentials) => {
+                self.note_wrong(&presented.identifier, device, now).await?;
+                return Err(PeopleError::WrongCredentials.into());
+            }
+            checked => checked?,
+        };
         let (visit, subscriber) = self.begin(&checked, actor, now).await?;
         let online = match device {
             Some(device) => self.connect(subscriber.id, device, now).await,
