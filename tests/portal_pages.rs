@@ -300,3 +300,93 @@ async fn without_a_certificate_that_phones_know_the_plain_pages_work_and_set_no_
     browser.submit(&page, "/login", &[("login", EMAIL), ("password", "x")]).await.expect(422);
     lab.safe_browser().get("/login").await.expect(200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_is_not_guessed_by_many_connections_and_the_portal_answers_others_meanwhile() {
+    let lab = Lab::open(Certificate::Configured).await;
+    let mut browser = lab.safe_browser();
+    let page = browser.get("/signup").await.expect(200);
+    let sent = browser.submit(&page, "/signup", &form()).await.expect(303);
+    let waits = browser.follow(sent).await.expect(200);
+    lab.mail(EMAIL, 1).await;
+    let code = lab.mail(EMAIL, 1).await.code();
+    let guesses: Vec<_> = (0..24)
+        .map(|number| {
+            let (mut browser, waits) = (browser.clone(), waits.clone());
+            let guess = format!("{:06}", number * 7919);
+            assert_ne!(guess, code);
+            tokio::spawn(async move { browser.submit(&waits, "/confirm", &[("code", &guess)]).await.body })
+        })
+        .collect();
+    lab.safe_browser().get("/plans").await.expect(200);
+    let mut counted = 0;
+    for guess in guesses {
+        let body = guess.await.unwrap();
+        counted += usize::from(body.contains("That is not the code"));
+    }
+    assert_eq!(counted, 5, "so many were looked at, however many came");
+    let late = browser.submit(&waits, "/confirm", &[("code", &code)]).await.expect(422);
+    assert!(late.body.contains("Too many wrong codes"), "not even the right one counts now");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_double_tap_on_the_signup_form_leads_to_one_signup_and_one_mail() {
+    let lab = Lab::open(Certificate::Configured).await;
+    let mut browser = lab.safe_browser();
+    let page = browser.get("/signup").await.expect(200);
+    let (mut one, mut other, filled) = (browser.clone(), browser.clone(), form());
+    let (first, second) =
+        tokio::join!(one.submit(&page, "/signup", &filled), other.submit(&page, "/signup", &filled));
+    let (first, second) = (one.follow(first).await.expect(200), other.follow(second).await.expect(200));
+    assert!(first.body.contains("one-time-code") && second.body.contains("one-time-code"));
+    let code = lab.mail(EMAIL, 1).await.code();
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert_eq!(lab.mails_to(EMAIL), 1);
+    let confirmed = browser.submit(&first, "/confirm", &[("code", &code)]).await;
+    assert!(confirmed.status < 400, "{}", confirmed.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_who_guesses_at_an_account_does_not_lock_its_owner_out_of_their_own_browser() {
+    let lab = Lab::open(Certificate::Configured).await;
+    join(&lab, &mut lab.safe_browser()).await.expect(200);
+    let mut own = lab.safe_browser();
+    let page = own.get("/login").await.expect(200);
+    let right = [("login", EMAIL), ("password", PASSWORD)];
+    own.submit(&page, "/login", &right).await.expect(303);
+
+    let mut eve = lab.safe_browser();
+    let theirs = eve.get("/login").await.expect(200);
+    let mut statuses = Vec::new();
+    for number in 0..8 {
+        let guess = format!("guess number {number}");
+        let tried = [("login", EMAIL), ("password", guess.as_str())];
+        statuses.push(eve.submit(&theirs, "/login", &tried).await.status);
+    }
+    assert_eq!(statuses, [422, 422, 422, 422, 422, 429, 429, 429]);
+    let right_too_late = eve.submit(&theirs, "/login", &right).await;
+    assert_eq!(right_too_late.status, 429, "a guesser does not learn that a guess was right");
+    own.submit(&page, "/login", &right).await.expect(303);
+}
+
+#[tokio::test]
+async fn a_closed_account_has_no_cookie_and_no_token_that_counts() {
+    use dotmac_edge::domain::subscriber::Standing;
+    use dotmac_edge::store::contract::{Page, Range, Unit};
+    use dotmac_edge::store::tables::Subscribers;
+
+    let lab = Lab::open(Certificate::Configured).await;
+    let mut browser = lab.safe_browser();
+    join(&lab, &mut browser).await.expect(200);
+    assert!(browser.get("/customer").await.expect(200).body.contains("Your account"));
+    assert!(browser.get("/api/v1/customer/profile").await.expect(200).body.contains(EMAIL));
+    let held = lab.store.scan::<Subscribers>(Range::All, Page::first(1)).await.unwrap().records.remove(0);
+    let mut closed = held.body;
+    closed.standing = Standing::Closed;
+    let unit = Unit::natural().replace::<Subscribers>(&closed.id, held.version, &closed).unwrap();
+    lab.store.commit(unit).await.unwrap();
+    assert!(browser.get("/customer").await.expect(200).body.contains("Log in to see your account"));
+    browser.get("/api/v1/customer/profile").await.expect(401);
+    let page = browser.get("/login").await.expect(200);
+    browser.submit(&page, "/login", &[("login", EMAIL), ("password", PASSWORD)]).await.expect(422);
+}

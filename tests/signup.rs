@@ -16,7 +16,7 @@ use dotmac_edge::domain::message::Message;
 use dotmac_edge::domain::signup::CodeRefusal;
 use dotmac_edge::domain::subscriber::Address;
 use dotmac_edge::domain::text::{Email, Line};
-use dotmac_edge::reception::{ConfirmOutcome, SignupError, SignupForm, SignupPlace, SignupView};
+use dotmac_edge::reception::{ConfirmOutcome, SignupError, SignupForm, SignupPlace, SignupView, nothing};
 use dotmac_edge::store::contract::{Page, Range, Unit};
 use dotmac_edge::store::tables::{Messages, Subscribers};
 use serde_json::{Value, json};
@@ -326,7 +326,7 @@ async fn from(edge: &Edge, device: &Device, email: &str) -> Result<SignupView, S
         password: None,
     };
     let place = SignupPlace { device: Some(device), browser: None, source: Some(device.address) };
-    edge.app.reception.sign_up(form, place, &Actor::system(), edge.app.clock.now()).await
+    edge.app.reception.sign_up(form, place, &nothing, &Actor::system(), edge.app.clock.now()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -347,7 +347,7 @@ async fn a_device_and_an_address_have_their_share_of_signups_also_at_once() {
                     plan: "free".to_owned(),
                     password: None,
                 };
-                desk.sign_up(form, place, &Actor::system(), now).await.is_ok()
+                desk.sign_up(form, place, &nothing, &Actor::system(), now).await.is_ok()
             })
         })
         .collect();
@@ -385,7 +385,7 @@ async fn minutes_online_to_read_the_mail_are_given_once_a_day_to_a_device_and_to
         };
         let place = SignupPlace { device: Some(device), browser: None, source: None };
         let now = edge.app.clock.now();
-        let view = edge.app.reception.sign_up(form, place, &Actor::system(), now).await.unwrap();
+        let view = edge.app.reception.sign_up(form, place, &nothing, &Actor::system(), now).await.unwrap();
         view.access_until.map(|until| until.duration_since(now).as_mins())
     };
     assert_eq!(from(&phone(1), "ada@example.net").await, Some(10));
@@ -549,7 +549,7 @@ async fn the_link_opened_elsewhere_takes_no_password_that_whoever_began_the_sign
         };
         let now = edge.app.clock.now();
         let place = SignupPlace { device: Some(&begun_on), browser: None, source: None };
-        desk.sign_up(form, place, &Actor::system(), now).await.unwrap();
+        desk.sign_up(form, place, &nothing, &Actor::system(), now).await.unwrap();
         send(&edge).await;
         let place = SignupPlace { device: Some(&opened_on), browser: None, source: None };
         let secret = server.to(email).link().unwrap();
@@ -580,4 +580,83 @@ async fn a_code_that_was_used_begins_no_visit_elsewhere_a_minute_later() {
     edge.hand.advance(Duration::from_secs(61));
     assert!(matches!(typed(&phone(2)).await, Err(SignupError::Code(CodeRefusal::TooOld))));
     assert!(typed(&phone(1)).await.unwrap().visit.is_some(), "its answer may have been lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_request_with_its_key_gets_the_same_answer_and_makes_nothing_twice() {
+    let (edge, server) = start().await;
+    let keyed = edge.client.header("idempotency-key", "3f0c6d1a");
+    let (one, other) = tokio::join!(
+        keyed.post(SIGNUP, form("ada@example.net")),
+        keyed.post(SIGNUP, form("ada@example.net"))
+    );
+    let (one, other) = (one.expect(201), other.expect(201));
+    assert_eq!(one, other, "two at the same time, as a client that did not wait for the answer");
+    assert_eq!(keyed.post(SIGNUP, form("eve@example.net")).await.refusal(422), "idempotency_key_reused");
+    send(&edge).await;
+    assert_eq!(server.mails().len(), 1);
+
+    let path = |step: &str| format!("{SIGNUP}/{}/{step}", one["id"].as_str().unwrap());
+    edge.hand.advance(Duration::from_secs(30));
+    let keyed = edge.client.header("idempotency-key", "resend-1");
+    let first = keyed.post(&path("resend"), json!({})).await.expect(200);
+    let again = keyed.post(&path("resend"), json!({})).await;
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(again.expect(200), first);
+    send(&edge).await;
+    assert_eq!(server.mails().len(), 2);
+
+    let code = newest_code(&server, 2);
+    let keyed = edge.client.header("idempotency-key", "wrong-1");
+    for _ in 0..3 {
+        let told = keyed.post(&path("confirm"), json!({ "code": wrong(&code) })).await.expect(422);
+        assert!(told["field_errors"]["code"][0].as_str().unwrap().contains("4 tries"), "one try: {told}");
+    }
+    let keyed = edge.client.header("idempotency-key", "right-1");
+    let first = keyed.post(&path("confirm"), json!({ "code": code })).await;
+    let again = keyed.post(&path("confirm"), json!({ "code": code })).await;
+    assert_eq!(first.expect(200), again.expect(200));
+    assert!(first.json()["portal_password"].is_string(), "shown once, to whoever lost the first answer too");
+    assert_eq!(first.header("set-cookie"), again.header("set-cookie"));
+    assert_eq!(customers(&edge).await, 1);
+
+    let me = edge.client.token(first.json()["access_token"].as_str().unwrap());
+    let keyed = me.header("idempotency-key", "password-1");
+    let change =
+        json!({ "current_password": first.json()["portal_password"], "new_password": "seven green bottles" });
+    let changed = keyed.post("/api/v1/customer/change-password", change.clone()).await.expect(200);
+    assert_eq!(me.get("/api/v1/customer/profile").await.status, 401, "the visit before has ended");
+    // Whoever lost the answer has only the token of before, which counts no more: they log in by the new password.
+    let me = edge.client.token(changed["access_token"].as_str().unwrap());
+    let keyed = me.header("idempotency-key", "password-1");
+    let again = keyed.post("/api/v1/customer/change-password", change).await;
+    assert_eq!(again.expect(200), changed, "and nothing was changed again");
+    me.get("/api/v1/customer/profile").await.expect(200);
+    let keyed = me.header("idempotency-key", "profile-1");
+    let change = json!({ "first_name": "Adaeze" });
+    let first = keyed.put("/api/v1/customer/profile", change.clone()).await.expect(200);
+    assert_eq!(keyed.put("/api/v1/customer/profile", change).await.expect(200), first);
+}
+
+/// The code of the newest of so many mails.
+fn newest_code(server: &MailServer, count: usize) -> String {
+    let mails = server.mails();
+    assert_eq!(mails.len(), count);
+    mails.last().unwrap().code()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_tap_on_the_same_form_leads_to_the_signup_of_the_first() {
+    let (edge, server) = start().await;
+    let first = from(&edge, &phone(1), "ada@example.net").await.unwrap();
+    let device = phone(1);
+    let tap = || from(&edge, &device, "ada@example.net");
+    let (one, other) = tokio::join!(tap(), tap());
+    assert_eq!((one.unwrap().id, other.unwrap().id), (first.id, first.id));
+    assert_ne!(from(&edge, &phone(2), "ada@example.net").await.unwrap().id, first.id, "another device");
+    assert_ne!(from(&edge, &phone(1), "eve@example.net").await.unwrap().id, first.id, "another address");
+    edge.hand.advance(Duration::from_secs(61));
+    assert_ne!(from(&edge, &phone(1), "ada@example.net").await.unwrap().id, first.id, "another try");
+    send(&edge).await;
+    assert_eq!(server.mails().len(), 4);
 }

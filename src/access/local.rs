@@ -5,7 +5,7 @@
 //! box. What may pass now is derived here from facts at each question, so a lock that was committed counts
 //! before anybody has ended the session. The one rule: one device, one session, whoever speaks of it.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -417,6 +417,18 @@ impl Access {
             ends_at: held.local.ends_at,
             counters,
         })
+    }
+
+    /// The open local sessions of a service with their devices, the oldest first.
+    #[must_use]
+    pub fn local_sessions_of(&self, service: ServiceId) -> Vec<(Device, LocalSession)> {
+        let held = self.sessions.locals().of_holder(service.0);
+        let one = |held: Held| {
+            let address = held.ipv4.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4);
+            let device = Device { interface: held.local.interface, mac: held.local.mac, address };
+            self.local_session(&device).map(|session| (device, session))
+        };
+        held.into_iter().filter_map(one).collect()
     }
 
     /// Who shares limit and counter with a session; `None` when it is not an open local one.

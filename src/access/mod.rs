@@ -32,7 +32,7 @@ pub use local::{Due, Holder, LocalError, LocalSession, READING_PERIOD, SessionDe
 pub use log::{AuthLog, EVENTS_PER_FLUSH, FlushError, Noted};
 pub use meter::OpenSession;
 pub use restart::Restart;
-pub use why::{Decision, Explained, Explanation};
+pub use why::{CaptiveDevice, Decision, Explained, Explanation, WaitingSignup};
 
 // What the doors see of the store comes through here: they decide nothing and so need no store.
 pub use crate::store::contract::CommitError as RecordError;

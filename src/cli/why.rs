@@ -27,12 +27,39 @@ impl Why {
                 context.terminal.line(explained(service));
             }
             if services.is_empty() {
-                context.terminal.line(format_args!("No service has the login or device {:?}.", self.who));
+                context.terminal.line(
+                    told.get("device").filter(|device| device.is_object()).map_or_else(
+                        || format!("No service has the login or device {:?}.", self.who),
+                        captive,
+                    ),
+                );
             }
             context.terminal.line(decided(decisions));
         }
         if services.is_empty() { Err(CliError::Told) } else { Ok(()) }
     }
+}
+
+/// A device that no service knows: where it stands on its way to one.
+fn captive(device: &Value) -> String {
+    let text = |pointer: &str| read::text(device, pointer);
+    let stands = match text("/online_to_confirm") == "yes" {
+        true => "is online for some minutes, to read the mail that confirms its owner's address",
+        false => "has no session here: it sees the portal and nothing else",
+    };
+    let signup = match read::text(device, "/signup/stage").as_str() {
+        "waiting" => format!(
+            "  signup      for {}, waits for its code since {} ({} mail(s) made, {} tries left), until {}",
+            text("/signup/plan_code"),
+            text("/signup/begun_at"),
+            text("/signup/mails"),
+            text("/signup/tries_left"),
+            text("/signup/expires_at"),
+        ),
+        "lapsed" => format!("  signup      for {}, lapsed unconfirmed", text("/signup/plan_code")),
+        _ => "  signup      none of the last ones is waiting".to_owned(),
+    };
+    format!("The device {} {stands}.\n{signup}\n", text("/mac"))
 }
 
 /// One service: the verdict first, then the facts that it follows from.
@@ -111,7 +138,7 @@ fn decided(decisions: &[Value]) -> String {
     if decisions.is_empty() {
         return "No login was answered lately.".to_owned();
     }
-    let mut table = Table::new(&["last", "times", "answer", "method", "nas", "device"]);
+    let mut table = Table::new(&["last", "times", "answer", "method", "nas", "device", "login"]);
     for decision in decisions {
         let refusal = read::first(decision, &["/refusal/code", "/refusal"]);
         table.row([
@@ -121,6 +148,7 @@ fn decided(decisions: &[Value]) -> String {
             read::text(decision, "/method"),
             read::text(decision, "/nas"),
             read::text(decision, "/station"),
+            read::text(decision, "/username"),
         ]);
     }
     format!("Last answers:\n{}", table.text())

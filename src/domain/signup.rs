@@ -277,6 +277,8 @@ pub const MOST_MESSAGES: u32 = 5;
 pub const CODE_LIFETIME: SignedDuration = SignedDuration::from_mins(30);
 /// How long a signup waits; its link counts as long.
 pub const SIGNUP_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
+/// The same form again within this time is a second tap, or a browser that sent it again.
+pub const SECOND_TAP: SignedDuration = SignedDuration::from_mins(1);
 /// The first pause before another message.
 pub const RESEND_PAUSE: SignedDuration = SignedDuration::from_secs(30);
 

@@ -235,6 +235,15 @@ impl People {
         Ok(Draft::new(unit, ()))
     }
 
+    /// Whom a login means, whether its password was right or not: for what staff are told of it.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub async fn meant_by(&self, identifier: &str) -> Result<Option<Subscriber>, ReadError> {
+        let Some(owner) = self.named(identifier).await?.owner() else { return Ok(None) };
+        Ok(self.store.get::<Subscribers>(&owner).await?.map(|record| record.body))
+    }
+
     fn count_customer(&self, attempt: &Attempt, now: Timestamp) -> Result<(), PeopleError> {
         let mut throttle = self.customer_throttle.lock().unwrap_or_else(PoisonError::into_inner);
         throttle.take(attempt, now.as_millisecond()).map_err(PeopleError::too_many)

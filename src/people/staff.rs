@@ -101,6 +101,14 @@ impl People {
         Ok(self.passwords.hash(Secret::from_text(password)).await?)
     }
 
+    /// Whether a password fits a verifier.
+    ///
+    /// # Errors
+    /// `Password(Busy)`.
+    pub async fn password_fits(&self, password: &Secret, verifier: &str) -> Result<bool, PeopleError> {
+        Ok(self.passwords.verify(password.clone(), Some(verifier)).await?)
+    }
+
     /// A password nobody chose, for showing once.
     ///
     /// # Errors

@@ -1,13 +1,18 @@
-//! An open session is ended because staff say so.
+//! An open session is ended because staff say so, or its owner does from another device.
+
+use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 use serde_json::json;
 
 use super::{Reception, ReceptionError, Unconnected};
+use crate::access::LocalSession;
 use crate::catalogue::audit::{self, Deed};
+use crate::catalogue::fault::Fault;
 use crate::domain::audit::Actor;
-use crate::domain::ids::SessionId;
-use crate::domain::session::CloseReason;
+use crate::domain::device::{Device, MacAddress};
+use crate::domain::ids::{ServiceId, SessionId, SubscriberId};
+use crate::domain::session::{CloseReason, Counters, Session};
 use crate::store::contract::Unit;
 
 /// What ending a session came to.
@@ -17,6 +22,27 @@ pub enum Ended {
     Now,
     /// It had ended before.
     Before,
+}
+
+/// A device that is online, as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnDevice {
+    /// Its session.
+    pub session: SessionId,
+    /// Under which service.
+    pub service: ServiceId,
+    /// Whether it is the one that asks.
+    pub is_here: bool,
+    /// Its hardware address.
+    pub mac: MacAddress,
+    /// The access interface that it comes in by.
+    pub interface: String,
+    /// Its IPv4 address, where it has one.
+    pub ipv4: Option<Ipv4Addr>,
+    /// Since when.
+    pub since: Timestamp,
+    /// What it used in this session.
+    pub counters: Counters,
 }
 
 /// Why a session was not ended.
@@ -45,7 +71,54 @@ impl Reception {
         now: Timestamp,
     ) -> Result<Ended, NotEnded> {
         let kept = self.0.catalogue.logbook.session(reference).await.map_err(ReceptionError::from)?;
-        let session = kept.session;
+        self.end(kept.session, actor, now).await
+    }
+
+    /// The same for a subscriber, who may end their own sessions only: another's are not there for them.
+    ///
+    /// # Errors
+    /// [`NotEnded`]; the session is open then.
+    pub async fn remove_device(
+        &self,
+        owner: SubscriberId,
+        reference: &str,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Ended, NotEnded> {
+        let kept = self.0.catalogue.logbook.session(reference).await.map_err(ReceptionError::from)?;
+        if kept.session.subscriber_id != Some(owner) {
+            return Err(ReceptionError::from(Fault::not_found("session", reference)).into());
+        }
+        self.end(kept.session, actor, now).await
+    }
+
+    /// The devices that are online under a subscriber's services, the oldest first; `here` is the one that asks.
+    pub async fn devices(&self, owner: SubscriberId, here: Option<&Device>) -> Vec<OwnDevice> {
+        let access = &self.0.access;
+        let mut devices = Vec::new();
+        for login in access.snapshot().services_of(owner) {
+            let service = login.service.id;
+            if let Some(enforcer) = &self.0.enforcer
+                && let Err(error) = enforcer.read(service.0).await
+            {
+                tracing::debug!(%error, "Counters were not read for a list of devices");
+            }
+            let own = |(device, session): (Device, LocalSession)| OwnDevice {
+                session: session.id,
+                service,
+                is_here: here.is_some_and(|here| here.key() == device.key()),
+                mac: device.mac,
+                interface: device.interface,
+                ipv4: session.ipv4,
+                since: session.opened_at,
+                counters: session.counters,
+            };
+            devices.extend(access.local_sessions_of(service).into_iter().map(own));
+        }
+        devices
+    }
+
+    async fn end(&self, session: Session, actor: &Actor, now: Timestamp) -> Result<Ended, NotEnded> {
         if session.closed_at.is_some() {
             return Ok(Ended::Before);
         }

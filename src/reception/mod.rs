@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`online`] | from a device and a subscriber to packets that pass, and back |
-//! | [`ending`] | staff end a session |
+//! | [`ending`] | staff end a session, or its owner from another device |
 //! | [`visit`] | a subscriber logs in, looks at their account, leaves |
 //! | [`progress`] | how far they are, told to whoever has the id alone |
 //! | [`signup`] | somebody becomes a subscriber: form, mail, confirmation |
@@ -34,7 +34,7 @@ use crate::store::Store;
 use crate::store::contract::{CommitError, Unit};
 use crate::store::vault::Vault;
 
-pub use ending::{Ended, NotEnded};
+pub use ending::{Ended, NotEnded, OwnDevice};
 pub use online::{Online, Unconnected};
 pub use signup::{ConfirmOutcome, Confirmed, SignupError, SignupForm, SignupPlace, SignupView};
 pub use visit::{Account, AccountService, Arrived, ReceptionError};
@@ -121,6 +121,18 @@ impl Reception {
         }
         self.0.store.commit(unit).await.map(|_| ())
     }
+}
+
+/// What whoever asks for a change wants in its unit too, made of what the change came to: so that an answer
+/// that is kept for a repeat is there exactly when its change is.
+pub type Beside<'a, T> = dyn Fn(Unit, &T) -> Result<Unit, CommitError> + Send + Sync + 'a;
+
+/// For a change that nothing is kept beside.
+///
+/// # Errors
+/// Never.
+pub fn nothing<T>(unit: Unit, _: &T) -> Result<Unit, CommitError> {
+    Ok(unit)
 }
 
 /// Submits of one unit whose answer is lost.

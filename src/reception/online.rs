@@ -18,7 +18,9 @@ use crate::domain::refusal::Refusal;
 use crate::domain::service::Phase;
 use crate::domain::session::CloseReason;
 use crate::domain::signup::Signup;
+use crate::domain::subscriber::Standing;
 use crate::enforce::Enforcer;
+use crate::store::contract::ReadError;
 
 /// A device that is online.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -243,6 +245,35 @@ impl Reception {
         entitled.or_else(|| services.iter().rev().find(live).map(Arc::clone)).or_else(|| services.pop())
     }
 
+    /// Takes down a login at the portal that was refused: under the network login of whom it meant, or as it
+    /// was typed where it meant nobody.
+    pub(super) async fn note_wrong(
+        &self,
+        typed: &str,
+        device: Option<&Device>,
+        now: Timestamp,
+    ) -> Result<(), ReadError> {
+        let meant = self.0.people.meant_by(typed).await?;
+        let refusal = match meant.as_ref().map(|one| one.standing) {
+            None => Refusal::UnknownUser,
+            Some(Standing::Closed) => Refusal::SubscriberEnded,
+            Some(_) => Refusal::WrongPassword,
+        };
+        let login = meant.and_then(|one| self.service_for(one.id, now));
+        let typed: String = typed.trim().chars().filter(|c| !c.is_control()).take(MOST_TYPED).collect();
+        let station = device.map(|device| device.mac.to_string());
+        let noted = Noted {
+            username: login.as_ref().map_or(&typed, |login| login.service.username.as_str()),
+            service_id: login.as_ref().map(|login| login.service.id),
+            nas: (GATEWAY, GATEWAY_NAME),
+            station: station.as_deref(),
+            method: "portal",
+            refusal: Some(refusal),
+        };
+        self.0.access.log().note(&noted, now);
+        Ok(())
+    }
+
     fn note(&self, login: &Login, station: &str, refusal: Option<Refusal>, now: Timestamp) {
         let noted = Noted {
             username: login.service.username.as_str(),
@@ -255,6 +286,9 @@ impl Reception {
         self.0.access.log().note(&noted, now);
     }
 }
+
+/// Of a login that was typed, as long as the longest address.
+const MOST_TYPED: usize = 254;
 
 /// The device's IPv4 address: the one it spoke from, or the one that the kernel knows beside it.
 fn ipv4_of(enforcer: &Enforcer, device: &Device) -> Option<Ipv4Addr> {

@@ -14,7 +14,7 @@ use serde_json::json;
 use sha2::Sha256;
 
 use super::visit::can_be_signed_up_for;
-use super::{MOST_DRAFTS, Reception, Unconnected};
+use super::{Beside, MOST_DRAFTS, Reception, Unconnected};
 use crate::base::entropy::EntropyError;
 use crate::base::secret::Secret;
 use crate::catalogue::fault::Fault;
@@ -23,7 +23,8 @@ use crate::domain::device::Device;
 use crate::domain::ids::{ServiceId, SessionId, SignupId, SubscriberId};
 use crate::domain::plan::Plan;
 use crate::domain::signup::{
-    self, ACCESS_PAUSE, CODE_LIFETIME, CodeRefusal, SIGNUP_LIFETIME, Signup, SignupStage, code_from,
+    self, ACCESS_PAUSE, CODE_LIFETIME, CodeRefusal, SECOND_TAP, SIGNUP_LIFETIME, Signup, SignupStage,
+    code_from,
 };
 use crate::domain::subscriber::Address;
 use crate::domain::text::{Code, Email, Line, Phone};
@@ -175,6 +176,13 @@ pub enum SignupError {
     Entropy(#[from] EntropyError),
 }
 
+/// A form that was looked at: its password hashed, its plan found.
+struct Wanted {
+    form: SignupForm,
+    verifier: Option<String>,
+    plan: Plan,
+}
+
 impl std::fmt::Debug for SignupForm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "SignupForm(for {})", self.plan)
@@ -210,7 +218,7 @@ impl SignupView {
 
 impl Reception {
     /// Writes a signup down and sends its mail. The same answer, work and time whether the address is known
-    /// or not.
+    /// or not. The same form of the same device within [`SECOND_TAP`] is the same signup, and no second mail.
     ///
     /// # Errors
     /// `Closed`, `UnknownPlan`, `Weak`, `TooMany`; faults of ours.
@@ -218,6 +226,7 @@ impl Reception {
         &self,
         form: SignupForm,
         place: SignupPlace<'_>,
+        beside: &Beside<'_, SignupView>,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<SignupView, SignupError> {
@@ -235,7 +244,8 @@ impl Reception {
             }
             None => None,
         };
-        let signup = self.write_down(form, verifier, plan, place, actor, now).await?;
+        let wanted = Wanted { form, verifier, plan };
+        let signup = self.write_down_once(wanted, place, beside, actor, now).await?;
         self.0.post.wake();
         if let (Some(device), Some(until)) = (place.device, signup.access(now))
             && let Err(error) = self.connect_to_confirm(&signup, until, device, now).await
@@ -278,6 +288,7 @@ impl Reception {
     pub async fn resend(
         &self,
         id: SignupId,
+        beside: &Beside<'_, SignupView>,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<SignupView, SignupError> {
@@ -295,6 +306,7 @@ impl Reception {
                 .replace::<Signups>(&id, record.version, &after)?
                 .event("signup.resent", id, json!({ "by": actor.id }));
             let unit = self.0.post.queue_in(unit, &self.letter(&after, &code), now)?;
+            let unit = beside(unit, &SignupView::of(&after, now))?;
             match self.commit(unit).await {
                 Err(CommitError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -333,17 +345,71 @@ impl Reception {
         }
     }
 
-    /// Counts and commits, one signup at a time.
-    async fn write_down(
+    /// The signup that a form is the second tap of, or a new one; one at a time.
+    async fn write_down_once(
         &self,
-        form: SignupForm,
-        verifier: Option<String>,
-        plan: Plan,
+        wanted: Wanted,
         place: SignupPlace<'_>,
+        beside: &Beside<'_, SignupView>,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<Signup, SignupError> {
-        let _one_at_a_time = self.0.counting.lock().await;
+        let mut another = None;
+        loop {
+            let one_at_a_time = self.0.counting.lock().await;
+            let held = self.just_begun(&wanted, place, now).await?;
+            let Some(held) = held.filter(|held| Some(held.id) != another) else {
+                return self.write_down(wanted, place, beside, actor, now).await;
+            };
+            // A password takes its time, which nobody else is to wait for.
+            drop(one_at_a_time);
+            if self.has_password(&held, wanted.form.password.as_ref()).await? {
+                self.commit(beside(Unit::natural(), &SignupView::of(&held, now))?).await?;
+                return Ok(held);
+            }
+            another = Some(held.id);
+        }
+    }
+
+    /// The newest waiting signup of the same device for the same address, name and plan.
+    async fn just_begun(
+        &self,
+        wanted: &Wanted,
+        place: SignupPlace<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Signup>, SignupError> {
+        let device = place.device.map(Device::key);
+        let Some(device) = device.or_else(|| place.browser.map(str::to_owned)) else { return Ok(None) };
+        let page = Page { after: None, limit: NEWEST, reverse: true };
+        let found = self.0.store.scan::<Signups>(Range::Equals("device", device.into()), page).await?;
+        let since = earlier(now, SECOND_TAP);
+        let form = &wanted.form;
+        let is_same = |held: &Signup| {
+            held.created_at > since
+                && held.stage(now) == SignupStage::Waiting
+                && (held.plan_id, &held.email) == (wanted.plan.id, &form.email)
+                && (&held.first_name, &held.last_name) == (&form.first_name, &form.last_name)
+        };
+        Ok(found.records.into_iter().map(|record| record.body).find(is_same))
+    }
+
+    async fn has_password(&self, held: &Signup, wanted: Option<&Secret>) -> Result<bool, SignupError> {
+        match (wanted, &held.portal_password) {
+            (None, None) => Ok(true),
+            (Some(wanted), Some(verifier)) => Ok(self.0.people.password_fits(wanted, verifier).await?),
+            (Some(_), None) | (None, Some(_)) => Ok(false),
+        }
+    }
+
+    /// Counts and commits; whoever calls has it done one at a time.
+    async fn write_down(
+        &self,
+        Wanted { form, verifier, plan }: Wanted,
+        place: SignupPlace<'_>,
+        beside: &Beside<'_, SignupView>,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Signup, SignupError> {
         let keys = self.must_be_within_limits(&form.email, place, now).await?;
         let access_until = match (plan.terms.confirmation_access_minutes, place.device) {
             (Some(minutes), Some(_)) if !keys.had_access_since(earlier(now, ACCESS_PAUSE)) => {
@@ -389,7 +455,7 @@ impl Reception {
             json!({ "plan_code": signup.plan_code, "by": actor.id }),
         );
         let unit = self.0.post.queue_in(unit, &self.letter(&signup, &code), now)?;
-        self.commit(unit).await?;
+        self.commit(beside(unit, &SignupView::of(&signup, now))?).await?;
         Ok(signup)
     }
 

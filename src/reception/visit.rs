@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{MOST_DRAFTS, Reception, Unconnected};
+use super::{Beside, MOST_DRAFTS, Reception, Unconnected};
 use crate::base::entropy::EntropyError;
 use crate::base::secret::Secret;
 use crate::catalogue::Window;
@@ -106,7 +106,13 @@ impl Reception {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<Arrived, ReceptionError> {
-        let checked = self.0.people.check_customer(presented, device, now).await?;
+        let checked = match self.0.people.check_customer(presented, device, now).await {
+            Err(PeopleError::WrongCredentials) => {
+                self.note_wrong(&presented.identifier, device, now).await?;
+                return Err(PeopleError::WrongCredentials.into());
+            }
+            checked => checked?,
+        };
         let (visit, subscriber) = self.begin(&checked, actor, now).await?;
         let online = match device {
             Some(device) => self.connect(subscriber.id, device, now).await,
@@ -175,6 +181,7 @@ impl Reception {
         &self,
         visitor: &CustomerVisitor,
         (present, wanted): (Secret, Secret),
+        beside: &Beside<'_, BegunCustomerVisit>,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<BegunCustomerVisit, ReceptionError> {
@@ -190,7 +197,7 @@ impl Reception {
         let set = self.0.subscribers.reset_portal_password(actor, &id, version, Some(wanted), now).await?;
         let unit = checked.guard(set.unit);
         let draft = self.0.people.begin_customer_visit_in(unit, &set.value.subscriber, now).await?;
-        self.commit(draft.unit).await?;
+        self.commit(beside(draft.unit, &draft.value)?).await?;
         Ok(draft.value)
     }
 

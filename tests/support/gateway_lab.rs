@@ -30,6 +30,7 @@ pub struct GatewayLab {
     // First, since its process is in a namespace of the world.
     daemon: Option<Daemon>,
     helpers: Vec<Helper>,
+    mail: Option<Helper>,
     pub place: Place,
     pub world: World,
 }
@@ -69,14 +70,13 @@ impl GatewayLab {
         write("portal.pem", certificate.cert.pem());
         write("portal.key", certificate.signing_key.serialize_pem());
         place.configure(&format!("{}{}{more}", place.text(), settings(&place)));
-        let mut lab = Self { daemon: None, helpers: Vec::new(), place, world };
+        let mut lab = Self { daemon: None, helpers: Vec::new(), mail: None, place, world };
         lab.surround();
         lab.start();
         lab
     }
 
     fn surround(&mut self) {
-        let mail = mailbox_of(&self.place);
         let World { phone, other, gateway, internet, .. } = &self.world;
         for (place, resolver) in [(phone, GATEWAY4), (other, GATEWAY4), (gateway, "127.0.0.1")] {
             write_etc(place, "resolv.conf", &format!("nameserver {resolver}\n"));
@@ -98,13 +98,22 @@ impl GatewayLab {
             "--no-hosts",
         ]);
         self.helpers.push(Helper::start(resolver.args(names)));
-        let mut smtp = inside(internet, "/usr/bin/python3");
-        smtp.args(["-m", "aiosmtpd", "-n", "-l", &format!("{WEB4}:25"), "-c", "aiosmtpd.handlers.Mailbox"]);
-        self.helpers.push(Helper::start(smtp.arg(mail)));
         web(internet);
-        for (place, port) in [(gateway, 53), (internet, 25)] {
-            await_listener(place, port);
-        }
+        await_listener(gateway, 53);
+        self.mail_back();
+    }
+
+    /// The mail server goes.
+    pub fn mail_away(&mut self) {
+        self.mail = None;
+    }
+
+    /// The mail server comes, with the mails that it took before.
+    pub fn mail_back(&mut self) {
+        let mut smtp = inside(&self.world.internet, "/usr/bin/python3");
+        smtp.args(["-m", "aiosmtpd", "-n", "-l", &format!("{WEB4}:25"), "-c", "aiosmtpd.handlers.Mailbox"]);
+        self.mail = Some(Helper::start(smtp.arg(mailbox_of(&self.place))));
+        await_listener(&self.world.internet, 25);
     }
 
     /// Starts the daemon and waits until it is ready.
@@ -273,6 +282,7 @@ impl Drop for GatewayLab {
     fn drop(&mut self) {
         self.daemon = None;
         self.helpers.clear();
+        self.mail = None;
         for place in [&self.world.phone, &self.world.other, &self.world.gateway] {
             let _ = std::fs::remove_dir_all(etc(place));
         }

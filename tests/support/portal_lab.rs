@@ -223,6 +223,11 @@ fn certificate_of(kind: Certificate, folder: &std::path::Path) -> (certificate::
 }
 
 impl Lab {
+    /// How many mails to an address came so far.
+    pub fn mails_to(&self, to: &str) -> usize {
+        self.server.mails().iter().filter(|mail| mail.header("To") == [to]).count()
+    }
+
     /// The `count`-th mail to an address, once it has come.
     pub async fn mail(&self, to: &str, count: usize) -> Mail {
         let until = Instant::now() + Duration::from_secs(20);

@@ -68,6 +68,49 @@ where
     }
 }
 
+/// The kept answer of a use case that commits by itself: looked for before, and kept in its unit.
+pub(super) struct Once<'a> {
+    app: &'a App,
+    call: &'a Call,
+    key: Option<IdempotencyKey>,
+}
+
+impl<'a> Once<'a> {
+    /// Of a request, which may have no key; then nothing is kept.
+    pub(super) fn of(app: &'a App, call: &'a Call) -> Result<Self, ApiError> {
+        Ok(Self { app, call, key: IdempotencyKey::of(call)? })
+    }
+
+    /// What was answered when the key was first used.
+    pub(super) async fn kept(&self) -> Result<Option<Answer>, ApiError> {
+        match &self.key {
+            Some(key) => key.kept_answer(self.app).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Adds the answer to the unit of its change.
+    pub(super) fn keep(&self, unit: Unit, answer: &Answer) -> Result<Unit, CommitError> {
+        let Some(key) = &self.key else { return Ok(unit) };
+        let kept = key.keep(self.app, self.call, unit, answer);
+        kept.map_err(|error| CommitError::Unavailable(error.to_string()))
+    }
+
+    /// The answer, or the one that was kept meanwhile: the first request of two at the same time made the second fail.
+    pub(super) async fn or_kept(&self, made: Result<Answer, ApiError>) -> Result<Answer, ApiError> {
+        match (made, &self.key) {
+            (Err(error), Some(key)) => key.kept_answer(self.app).await?.ok_or(error),
+            (made, _) => made,
+        }
+    }
+
+    /// Keeps the answer of what was done and is safe to do again, and gives the one that is kept.
+    pub(super) async fn keep_after(&self, answer: Answer) -> Result<Answer, ApiError> {
+        let kept = submit(self.app, self.call, self.keep(Unit::natural(), &answer)?).await;
+        self.or_kept(kept.map(|()| answer).map_err(Into::into)).await
+    }
+}
+
 /// The kept answer with nothing to commit, or a draft that keeps the answer with its change.
 async fn keep_answer<T, E, F>(
     app: &App,

@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::commit::commit_answering;
-use super::customer_auth::{text, with_token};
+use super::commit::{Once, commit_answering};
+use super::customer_auth::{text, with_kept_token};
 use super::customers::read;
 use super::edit::form;
 use super::sessions::SessionView;
@@ -25,8 +25,8 @@ use crate::domain::plan::ValidityUnit;
 use crate::domain::rate::BitsPerSecond;
 use crate::domain::subscriber::{Address, Subscriber};
 use crate::domain::text::Line;
-use crate::people::PeopleError;
 use crate::people::subscribers::{Details, SubscriberError};
+use crate::people::{BegunCustomerVisit, PeopleError};
 use crate::reception::{Account, AccountService, ReceptionError};
 
 /// The routes of a subscriber's own account.
@@ -406,24 +406,31 @@ async fn change_password(app: App, call: Call) -> Result<Answer, ApiError> {
     let visitor = *call.customer()?;
     let body: OwnPasswordBody = call.json()?;
     let passwords = (body.current_password, body.new_password);
-    let changed = app.reception.change_password(&visitor, passwords, &call.actor, call.now).await;
-    let visit = match changed {
-        Ok(visit) => visit,
+    let once = Once::of(&app, &call)?;
+    if let Some(kept) = once.kept().await? {
+        return with_kept_token(kept, &call);
+    }
+    let answer = |visit: &BegunCustomerVisit| {
+        Answer::ok(&PasswordChangedView {
+            success: true,
+            access_token: text(visit).to_owned(),
+            expires_at: rfc3339(visit.expires_at),
+        })
+    };
+    let beside = |unit, visit: &BegunCustomerVisit| once.keep(unit, &answer(visit));
+    let changed = app.reception.change_password(&visitor, passwords, &beside, &call.actor, call.now).await;
+    let answer = match changed {
+        Ok(visit) => Ok(answer(&visit)),
         // 401 would say that the visit has ended.
         Err(ReceptionError::People(PeopleError::WrongCredentials)) => {
-            return Err(ApiError::field("current_password", "is wrong"));
+            Err(ApiError::field("current_password", "is wrong"))
         }
         Err(ReceptionError::Subscriber(SubscriberError::Weak(weak))) => {
-            return Err(weak_password("new_password", weak));
+            Err(weak_password("new_password", weak))
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => Err(error.into()),
     };
-    let view = PasswordChangedView {
-        success: true,
-        access_token: text(&visit).to_owned(),
-        expires_at: rfc3339(visit.expires_at),
-    };
-    with_token(Answer::ok(&view), &call, &visit)
+    with_kept_token(once.or_kept(answer).await?, &call)
 }
 
 /// Money as the number that these frontends sum and show; exact up to 15 digits.

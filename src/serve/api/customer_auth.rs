@@ -4,6 +4,7 @@
 //! their page guards look for one. The one rule: a cookie alone never changes anything for another site's page.
 
 use axum::http::header::{HeaderValue, SET_COOKIE};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -173,8 +174,19 @@ pub(super) fn with_token(
     call: &Call,
     visit: &BegunCustomerVisit,
 ) -> Result<Answer, ApiError> {
-    let age = visit.expires_at.duration_since(call.now).as_secs();
-    let token = text(visit);
+    with_cookie(answer, call, text(visit), visit.expires_at)
+}
+
+/// The same for an answer that was kept: its token is in it.
+pub(super) fn with_kept_token(answer: Answer, call: &Call) -> Result<Answer, ApiError> {
+    let field = |name| answer.object().and_then(|body| body.get(name)).and_then(Value::as_str);
+    let ends = field("expires_at").and_then(|text| text.parse::<Timestamp>().ok());
+    let Some((token, ends)) = field("access_token").map(str::to_owned).zip(ends) else { return Ok(answer) };
+    with_cookie(answer, call, &token, ends)
+}
+
+fn with_cookie(answer: Answer, call: &Call, token: &str, ends: Timestamp) -> Result<Answer, ApiError> {
+    let age = ends.duration_since(call.now).as_secs().max(0);
     let cookie =
         format!("{CUSTOMER_COOKIE}={token}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{}", secure(call));
     set(answer, &cookie)

@@ -62,6 +62,7 @@ pub mod call;
 pub mod commit;
 pub mod customer;
 pub mod customer_auth;
+pub mod customer_devices;
 pub mod customers;
 pub mod edit;
 pub mod error;
@@ -91,12 +92,13 @@ pub use shape::{Answer, Window};
 /// Every route of the API, but the two that describe it.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let resources: [fn() -> Vec<Route>; 14] = [
+    let resources: [fn() -> Vec<Route>; 15] = [
         audit::routes,
         auth::routes,
         auth_events::routes,
         customer::routes,
         customer_auth::routes,
+        customer_devices::routes,
         customers::routes,
         nas::routes,
         plans::routes,

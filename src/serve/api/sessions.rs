@@ -149,7 +149,12 @@ async fn list(app: App, call: Call) -> Result<Answer, ApiError> {
 
 async fn disconnect(app: App, call: Call) -> Result<Answer, ApiError> {
     let id = reference(&call).to_owned();
-    let ended = app.reception.end_session(&id, &call.actor, call.now).await.map_err(|error| match error {
+    let ended = app.reception.end_session(&id, &call.actor, call.now).await.map_err(not_ended)?;
+    Ok(Answer::ok(&DisconnectView { session_id: id, disconnected: true, already: ended == Ended::Before }))
+}
+
+pub(super) fn not_ended(error: NotEnded) -> ApiError {
+    match error {
         NotEnded::AtNas => ApiError::new(
             Code::RuleViolation,
             "The session is at another NAS, which this version cannot tell to end it; suspend the service to keep \
@@ -157,8 +162,7 @@ async fn disconnect(app: App, call: Call) -> Result<Answer, ApiError> {
         ),
         NotEnded::Gateway(error) => ApiError::new(Code::GatewayUnavailable, format!("{error}.")),
         NotEnded::Reception(error) => error.into(),
-    })?;
-    Ok(Answer::ok(&DisconnectView { session_id: id, disconnected: true, already: ended == Ended::Before }))
+    }
 }
 
 async fn get(app: App, call: Call) -> Result<Answer, ApiError> {

@@ -3,9 +3,11 @@
 //! The one rule: the answer to a signup is the same whether the address is known or not.
 
 use serde::Serialize;
+use serde_json::json;
 use utoipa::ToSchema;
 
-use super::customer_auth::{device, text, with_token};
+use super::commit::Once;
+use super::customer_auth::{device, text, with_kept_token};
 use super::customers::{AddressView, address, names};
 use super::edit::form;
 use super::users::rfc3339;
@@ -203,8 +205,14 @@ async fn sign_up(app: App, call: Call) -> Result<Answer, ApiError> {
     let wanted = read(&call)?;
     let device = device(&app, &call);
     let place = SignupPlace { device: device.as_ref(), browser: None, source: call.source };
-    let view = app.reception.sign_up(wanted, place, &call.actor, call.now).await?;
-    Ok(Answer::created(&SignedUpView::of(&view)))
+    let once = Once::of(&app, &call)?;
+    if let Some(kept) = once.kept().await? {
+        return Ok(kept);
+    }
+    let answer = |view: &SignupView| Answer::created(&SignedUpView::of(view));
+    let beside = |unit, view: &SignupView| once.keep(unit, &answer(view));
+    let made = app.reception.sign_up(wanted, place, &beside, &call.actor, call.now).await;
+    once.or_kept(made.map(|view| answer(&view)).map_err(Into::into)).await
 }
 
 async fn confirm(app: App, call: Call) -> Result<Answer, ApiError> {
@@ -214,18 +222,46 @@ async fn confirm(app: App, call: Call) -> Result<Answer, ApiError> {
     let code = form.finish(code)?;
     let device = device(&app, &call);
     let place = SignupPlace { device: device.as_ref(), browser: None, source: call.source };
-    let confirmed = app.reception.confirm(id, &code, place, &call.actor, call.now).await?;
-    let answer = Answer::ok(&ConfirmedView::of(id, &confirmed));
-    match &confirmed.visit {
-        Some(visit) => with_token(answer, &call, visit),
-        None => Ok(answer),
+    let once = Once::of(&app, &call)?;
+    if let Some(kept) = once.kept().await? {
+        return match tries_left(&kept) {
+            Some(left) => Err(SignupError::Code(CodeRefusal::Wrong { left }).into()),
+            None => with_kept_token(kept, &call),
+        };
     }
+    // The right code may be given again, and a wrong one is a try: so what is kept is kept after it.
+    let answer = match app.reception.confirm(id, &code, place, &call.actor, call.now).await {
+        Ok(confirmed) => once.keep_after(Answer::ok(&ConfirmedView::of(id, &confirmed))).await?,
+        Err(SignupError::Code(refusal @ CodeRefusal::Wrong { left })) => {
+            once.keep_after(wrong_code(left)).await?;
+            return Err(SignupError::Code(refusal).into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    with_kept_token(answer, &call)
 }
 
 async fn resend(app: App, call: Call) -> Result<Answer, ApiError> {
     let id: SignupId = call.id("signup")?;
-    let view = app.reception.resend(id, &call.actor, call.now).await?;
-    Ok(Answer::ok(&SignedUpView::of(&view)))
+    let once = Once::of(&app, &call)?;
+    if let Some(kept) = once.kept().await? {
+        return Ok(kept);
+    }
+    let answer = |view: &SignupView| Answer::ok(&SignedUpView::of(view));
+    let beside = |unit, view: &SignupView| once.keep(unit, &answer(view));
+    let made = app.reception.resend(id, &beside, &call.actor, call.now).await;
+    once.or_kept(made.map(|view| answer(&view)).map_err(Into::into)).await
+}
+
+/// What is kept of a wrong code: a repeat of the request is no other try.
+fn wrong_code(left: u32) -> Answer {
+    Answer::json(Code::ValidationError.http_status(), &json!({ "tries_left": left }))
+}
+
+fn tries_left(kept: &Answer) -> Option<u32> {
+    let is_refusal = kept.status() == Code::ValidationError.http_status();
+    let left = kept.object().filter(|_| is_refusal)?.get("tries_left")?.as_u64()?;
+    u32::try_from(left).ok()
 }
 
 fn read(call: &Call) -> Result<SignupForm, ApiError> {

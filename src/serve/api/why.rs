@@ -36,6 +36,7 @@ async fn explain(access: Arc<Access>, call: Call) -> Result<Answer, ApiError> {
         "known": !services.is_empty(),
         "services": services,
         "decisions": explanation.decisions,
+        "device": explanation.device,
     })))
 }
 

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::Portal;
 use super::asked::Asked;
+use super::devices::{self, DEVICES};
 use super::page::{DataCard, OnlineCard, ServiceCard, SessionRow, StatusPage, our_fault, page};
 use super::visit::{LOGOUT, login_page};
 use super::words::{self, Told};
@@ -72,6 +73,8 @@ pub(super) async fn customer(State(portal): State<Portal>, asked: Asked) -> Resp
         told,
         data: data(None, service),
         service: service.map(|service| service_card(&account, service, &portal.zone)),
+        devices: devices::rows(&portal, &asked, account.subscriber.id).await,
+        devices_token: asked.token(&portal, DEVICES),
         shows_sessions: true,
         sessions: account.sessions.iter().map(|one| session_row(one, asked.now, &portal.zone)).collect(),
         may_log_out: true,
@@ -89,6 +92,8 @@ fn empty(portal: &Portal, asked: &Asked) -> StatusPage {
         told: None,
         data: None,
         service: None,
+        devices: Vec::new(),
+        devices_token: String::new(),
         shows_sessions: false,
         sessions: Vec::new(),
         may_log_in: false,

@@ -18,7 +18,7 @@ use tower::ServiceExt;
 use super::captive::Captive;
 use super::form::Tokens;
 use super::page::{self, Shell};
-use super::{PAGES, Parts, Portal, Shared, account, capport, certificate, plans, signup, visit};
+use super::{PAGES, Parts, Portal, Shared, account, capport, certificate, devices, plans, signup, visit};
 use crate::serve::http::Fault;
 use crate::serve::http::guard::{Guard, RenderFault};
 use crate::serve::http::server::{Listener, Settings, serve};
@@ -83,6 +83,7 @@ fn pages() -> Router<Portal> {
         .route("/confirm/{secret}", get(signup::link).post(signup::confirm_link))
         .route("/login", get(visit::form).post(visit::log_in))
         .route("/success", get(visit::success))
+        .route("/devices", post(devices::remove))
         .route("/logout", post(visit::log_out))
         .route("/status", get(account::status))
         .route("/customer", get(account::customer))

@@ -14,6 +14,7 @@
 //! | [`signup`] | `/signup`, `/confirm`, `/confirm/{secret}` |
 //! | [`visit`] | `/login`, `/success`, `/logout` |
 //! | [`account`] | `/status`, `/customer` |
+//! | [`devices`] | `/devices` |
 //! | [`capport`] | `/capport/api` (RFC 8908) |
 //!
 //! Pages have no script and need none: phones show them in mini-browsers that re-test the network only
@@ -25,6 +26,7 @@ mod asked;
 mod capport;
 mod captive;
 pub mod certificate;
+mod devices;
 mod door;
 mod form;
 mod page;

@@ -118,11 +118,32 @@ pub(super) struct StatusPage {
     pub(super) told: Option<Told>,
     pub(super) data: Option<DataCard>,
     pub(super) service: Option<ServiceCard>,
+    pub(super) devices: Vec<DeviceRow>,
+    pub(super) devices_token: String,
     pub(super) shows_sessions: bool,
     pub(super) sessions: Vec<SessionRow>,
     pub(super) may_log_in: bool,
     pub(super) may_log_out: bool,
     pub(super) token: String,
+}
+
+/// The devices of an account whose plan has no place left.
+#[derive(Template)]
+#[template(path = "devices.html")]
+pub(super) struct DevicesPage {
+    pub(super) shell: Shell,
+    pub(super) told: Told,
+    pub(super) devices: Vec<DeviceRow>,
+    pub(super) token: String,
+}
+
+/// One device in a list.
+pub(super) struct DeviceRow {
+    pub(super) session: String,
+    pub(super) name: String,
+    pub(super) since: String,
+    pub(super) received: String,
+    pub(super) is_here: bool,
 }
 
 /// What a device is doing online.

@@ -21,7 +21,7 @@ use crate::domain::plan::Plan;
 use crate::domain::signup::{CodeRefusal, SignupStage};
 use crate::domain::subscriber::Address;
 use crate::domain::text::{Email, Line, Phone, TextError};
-use crate::reception::{ConfirmOutcome, Confirmed, SignupError, SignupForm, SignupView};
+use crate::reception::{ConfirmOutcome, Confirmed, SignupError, SignupForm, SignupView, nothing};
 
 /// The signup that this device or browser has still to confirm.
 pub(super) async fn waiting(portal: &Portal, asked: &Asked) -> Result<Option<SignupView>, SignupError> {
@@ -63,7 +63,7 @@ pub(super) async fn submit(State(portal): State<Portal>, asked: Asked, body: Bod
     };
     let browser = asked.browser_key();
     let place = asked.place(browser.as_deref());
-    match portal.reception.sign_up(form, place, &asked.actor, asked.now).await {
+    match portal.reception.sign_up(form, place, &nothing, &asked.actor, asked.now).await {
         Ok(_) => go("/confirm", asked.browser_cookie()),
         Err(error) => not_signed_up(&portal, &asked, inputs, &error),
     }
@@ -239,7 +239,7 @@ pub(super) async fn confirm(State(portal): State<Portal>, asked: Asked, body: Bo
         Err(error) => return not_possible(&portal, &asked, &error),
     };
     if filled.text("do") == "resend" {
-        return match portal.reception.resend(signup.id, &asked.actor, asked.now).await {
+        return match portal.reception.resend(signup.id, &nothing, &asked.actor, asked.now).await {
             Ok(_) => go("/confirm", None),
             Err(error) => not_confirmed(&portal, &asked, &signup, &error),
         };

@@ -10,6 +10,7 @@ use axum::http::{Response, StatusCode};
 
 use super::Portal;
 use super::asked::Asked;
+use super::devices;
 use super::form::{Form, Input};
 use super::page::{Links, LoginPage, go, message, our_fault, page, told, with_cookies};
 use super::words;
@@ -68,12 +69,12 @@ pub(super) async fn log_in(State(portal): State<Portal>, asked: Asked, body: Bod
     };
     let device = asked.device.as_ref();
     match portal.reception.log_in(&presented, device, &asked.actor, asked.now).await {
-        Ok(arrived) => arrived_page(&portal, &asked, &login, &arrived),
+        Ok(arrived) => arrived_page(&portal, &asked, &login, &arrived).await,
         Err(error) => refused(&portal, &asked, &login, &error),
     }
 }
 
-fn arrived_page(portal: &Portal, asked: &Asked, login: &str, arrived: &Arrived) -> Response<Body> {
+async fn arrived_page(portal: &Portal, asked: &Asked, login: &str, arrived: &Arrived) -> Response<Body> {
     let cookies = asked.arrival_cookies(login, arrived);
     let (outcome, status) = match &arrived.online {
         Ok(_) => ("online", None),
@@ -86,6 +87,10 @@ fn arrived_page(portal: &Portal, asked: &Asked, login: &str, arrived: &Arrived) 
     };
     count(outcome);
     match (&arrived.online, status) {
+        (Err(why), Some(_)) if devices::is_full(why) => {
+            let page = devices::full(portal, asked, arrived.subscriber.id, why).await;
+            with_cookies(page, cookies)
+        }
         (Err(why), Some(status)) => {
             let said = words::unconnected(why, &portal.zone);
             let links = Links(&[("/customer", "See my account"), ("/login", "Try again")]);
