@@ -423,6 +423,42 @@ async fn a_message_waits_for_a_mail_server_that_is_down_and_arrives_when_it_is_u
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_the_mail_server_cannot_take_holds_no_other_message() {
+    let (edge, server) = start().await;
+    // The server has not SMTPUTF8.
+    edge.client.post(SIGNUP, form("adá@example.net")).await.expect(201);
+    edge.client.post(SIGNUP, form("eve@example.net")).await.expect(201);
+    let run = send(&edge).await;
+    assert_eq!((run.sent, run.given_up, run.away), (1, 1, 0), "{run:?}");
+    server.to("eve@example.net");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_refused_recipient_holds_no_other_and_a_server_that_refuses_all_is_noticed() {
+    for (says, given_up_later) in [("450 4.2.1 busy", 0), ("555 5.5.4 no such parameter", 1)] {
+        let mut server = MailServer::away();
+        server.come_up_refusing("eve", says).await;
+        let edge = Edge::with_mail(server.port).await;
+        plan(&edge, "free", json!({})).await;
+        edge.client.post(SIGNUP, form("eve@example.net")).await.expect(201);
+        edge.client.post(SIGNUP, form("ada@example.net")).await.expect(201);
+        let run = send(&edge).await;
+        assert_eq!((run.sent, run.postponed, run.away, run.refused), (1, 1, 0, 0), "{says}: {run:?}");
+        server.to("ada@example.net");
+        let mut given_up = 0;
+        for _ in 0..4 {
+            edge.hand.advance(Duration::from_secs(11 * 60));
+            given_up += send(&edge).await.given_up;
+        }
+        assert_eq!(given_up, given_up_later, "{says}");
+        for name in ["eve2", "eve3", "eve4"] {
+            edge.client.post(SIGNUP, form(&format!("{name}@example.net"))).await.expect(201);
+        }
+        assert_eq!(send(&edge).await.refused, 3, "{says}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_of_no_more_use_is_given_up_with_its_fault() {
     let server = MailServer::away();
     let edge = Edge::with_mail(server.port).await;

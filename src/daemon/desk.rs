@@ -119,13 +119,13 @@ impl Job for SendMail {
 
 impl SendMail {
     fn tell(&self, sent: &Sent, now: Timestamp) {
-        if sent.away == 0 {
+        if sent.away == 0 && sent.refused < REFUSED_TO_WARN {
             if sent.sent > 0 && self.health.clear(NOT_ACCEPTED, "").is_some() {
                 tracing::info!("The mail server takes messages again");
             }
             return;
         }
-        if sent.away < AWAY_TO_WARN {
+        if sent.away < AWAY_TO_WARN && sent.refused < REFUSED_TO_WARN {
             return;
         }
         let fault = sent.fault.as_deref().unwrap_or("no answer");
@@ -170,6 +170,8 @@ fn report(sent: &Sent, now: Timestamp) -> Report {
 const NOT_ACCEPTED: &str = "mail-not-accepted";
 /// Times in a row that a server is away before it is told: one may be its restart.
 const AWAY_TO_WARN: u32 = 3;
+/// Messages in a row that are refused, with none taken, before it is told: a wrong sender, no right to relay.
+const REFUSED_TO_WARN: u32 = 3;
 /// Between tries of a server that is away.
 const PAUSE: Duration = Duration::from_secs(5);
 /// Looked at this often in any case.

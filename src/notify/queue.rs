@@ -37,6 +37,8 @@ struct Parts {
     running: tokio::sync::Mutex<()>,
     /// Times in a row that the server was away.
     away: AtomicU32,
+    /// Messages in a row that were not taken at their first try, and none taken since.
+    refused: AtomicU32,
 }
 
 /// What one run came to.
@@ -50,6 +52,8 @@ pub struct Sent {
     pub given_up: usize,
     /// Times in a row that the server did not take anything, up to now.
     pub away: u32,
+    /// Messages in a row that it refused at their first try, and took none since, up to now.
+    pub refused: u32,
     /// What was wrong, last.
     pub fault: Option<String>,
     /// When the next one is due.
@@ -77,8 +81,9 @@ impl Post {
     /// A queue over a store; without a server, messages wait until they are of no use.
     #[must_use]
     pub fn new(store: Store, vault: Vault, entropy: Entropy, server: Option<Smtp>) -> Self {
-        let (wake, running, away) = (Activator::new(), tokio::sync::Mutex::new(()), AtomicU32::new(0));
-        Self(Arc::new(Parts { store, vault, entropy, server, wake, running, away }))
+        let (wake, running) = (Activator::new(), tokio::sync::Mutex::new(()));
+        let (away, refused) = (AtomicU32::new(0), AtomicU32::new(0));
+        Self(Arc::new(Parts { store, vault, entropy, server, wake, running, away, refused }))
     }
 
     /// Whether there is a server to send by.
@@ -134,6 +139,7 @@ impl Post {
             }
         }
         run.away = self.0.away.load(Ordering::Relaxed);
+        run.refused = self.0.refused.load(Ordering::Relaxed);
         let next = self.waiting(i64::MAX, 1).await?;
         run.next_due = next.first().and_then(|record| record.body.next_try_at);
         Ok(run)
@@ -163,9 +169,17 @@ impl Post {
             (Some(server), Ok(text)) => server.send(message, text.expose_text().unwrap_or_default()).await,
         };
         let (server, after) = match sent {
-            Ok(()) => (Server::There, taken(message, now)),
+            Ok(()) => {
+                self.0.refused.store(0, Ordering::Relaxed);
+                (Server::There, taken(message, now))
+            }
             Err(SmtpError::Away(fault)) => (Server::Away, self.postponed(message, fault, now)?),
+            Err(SmtpError::Later(fault)) => {
+                self.count_refused(message);
+                (Server::There, self.postponed(message, fault, now)?)
+            }
             Err(SmtpError::Refused(fault)) if message.tries.saturating_add(1) < MOST_REFUSALS => {
+                self.count_refused(message);
                 (Server::There, self.postponed(message, fault, now)?)
             }
             Err(error) => (Server::There, given_up(message, error.to_string())),
@@ -178,6 +192,13 @@ impl Post {
         }
         self.settle(&record, after, run).await?;
         Ok(server)
+    }
+
+    /// Once a message: one that nobody takes is no sign that none is taken.
+    fn count_refused(&self, message: &Message) {
+        if message.tries == 0 {
+            self.0.refused.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn text(&self, message: &Message) -> Result<Secret, VaultError> {

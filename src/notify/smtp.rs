@@ -63,6 +63,9 @@ pub enum SmtpError {
     /// The server refused this message and will again.
     #[error("the mail server refused the message: {0}")]
     Refused(String),
+    /// The server does not take this message now; it may later, and others may fare better.
+    #[error("the mail server does not take the message yet: {0}")]
+    Later(String),
     /// The server cannot be reached, is busy, or does not let us in; another message would fare no better.
     #[error("the mail server did not take it: {0}")]
     Away(String),
@@ -103,12 +106,12 @@ impl Smtp {
     /// Hands one message to the server. The same message again carries the same Message-ID.
     ///
     /// # Errors
-    /// `Message`, `Refused`, `Away`.
+    /// `Message`, `Refused`, `Later`, `Away`.
     pub async fn send(&self, message: &Message, text: &str) -> Result<(), SmtpError> {
         let mail = self.mail(message, text)?;
         match tokio::time::timeout(MESSAGE_TIMEOUT, self.transport.send(mail)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(told(&error)),
+            Ok(Err(error)) => Err(told(&error, message.to.as_str())),
             Err(_) => Err(SmtpError::Away(format!("no answer within {} s", MESSAGE_TIMEOUT.as_secs()))),
         }
     }
@@ -133,19 +136,22 @@ impl Smtp {
     }
 }
 
-/// A 5xx about the recipient or the message is about this message; one about us (login, TLS, policy before
-/// anything was said) is about every message.
-fn told(error: &lettre::transport::smtp::Error) -> SmtpError {
+/// Whether a fault is about this message or about every one: one address that cannot be reached must not hold
+/// the others.
+fn told(error: &lettre::transport::smtp::Error, to: &str) -> SmtpError {
     let mut text = error.to_string();
     if let Some(cause) = std::error::Error::source(error) {
         text = format!("{text}: {cause}");
     }
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_FAULT).collect();
     let code = error.status().map(u16::from);
-    if error.is_permanent() && code.is_some_and(|code| ABOUT_THE_MESSAGE.contains(&code)) {
-        SmtpError::Refused(text)
-    } else {
-        SmtpError::Away(text)
+    match code {
+        Some(code) if ABOUT_US.contains(&code) => SmtpError::Away(text),
+        Some(_) if error.is_permanent() => SmtpError::Refused(text),
+        Some(_) => SmtpError::Later(text),
+        // The server has not SMTPUTF8 (RFC 6531), which this address needs.
+        None if error.is_client() && !to.is_ascii() => SmtpError::Message(text),
+        None => SmtpError::Away(text),
     }
 }
 
@@ -155,7 +161,8 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Servers close an idle connection after some minutes; we do before.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// Mailbox unavailable, not local, full, not allowed; transaction failed (RFC 5321 section 4.2.3).
-const ABOUT_THE_MESSAGE: [u16; 5] = [550, 551, 552, 553, 554];
+/// Shutting down (RFC 5321 section 4.2.3); no login, a wrong one, one that is too weak or needs TLS (RFC 4954
+/// section 6). All else is about a sender, a recipient or a message.
+const ABOUT_US: [u16; 6] = [421, 454, 530, 534, 535, 538];
 /// Characters of a fault that are kept: what a server says is of no known length.
 const MAX_FAULT: usize = 300;

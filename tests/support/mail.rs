@@ -35,9 +35,14 @@ impl MailServer {
     }
 
     pub async fn come_up(&mut self) {
+        let (listen, folder) = (format!("127.0.0.1:{}", self.port), self.maildir());
+        let handler = "aiosmtpd.handlers.Mailbox";
+        self.run(&["-m", "aiosmtpd", "-n", "-l", &listen, "-c", handler, folder.to_str().unwrap()]).await;
+    }
+
+    async fn run(&mut self, arguments: &[&str]) {
         let running = Command::new("/usr/bin/python3")
-            .args(["-m", "aiosmtpd", "-n", "-l", &format!("127.0.0.1:{}", self.port)])
-            .args(["-c", "aiosmtpd.handlers.Mailbox", self.maildir().to_str().unwrap()])
+            .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -50,6 +55,28 @@ impl MailServer {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("the mail server did not come up");
+    }
+
+    /// Comes up as a server that answers so to every recipient whose address begins so.
+    pub async fn come_up_refusing(&mut self, name: &str, says: &str) {
+        let handler = format!(
+            "import sys, asyncio\n\
+             from aiosmtpd.handlers import Mailbox\n\
+             from aiosmtpd.smtp import SMTP\n\
+             class Picky(Mailbox):\n\
+             \x20   async def handle_RCPT(self, server, session, envelope, address, options):\n\
+             \x20       if address.startswith({name:?}): return {says:?}\n\
+             \x20       envelope.rcpt_tos.append(address)\n\
+             \x20       return '250 OK'\n\
+             loop = asyncio.new_event_loop()\n\
+             asyncio.set_event_loop(loop)\n\
+             picky = Picky(sys.argv[1])\n\
+             made = loop.create_server(lambda: SMTP(picky, loop=loop), '127.0.0.1', {})\n\
+             loop.run_until_complete(made)\n\
+             loop.run_forever()\n",
+            self.port
+        );
+        self.run(&["-c", &handler, self.maildir().to_str().unwrap()]).await;
     }
 
     fn maildir(&self) -> PathBuf {
