@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawPathParams, Request};
-use axum::http::header::{AUTHORIZATION, COOKIE, HOST, HeaderValue};
+use axum::http::header::{AUTHORIZATION, COOKIE, HOST, HeaderValue, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Response};
 use axum::routing::any;
@@ -99,6 +99,7 @@ async fn run(
     let peer = head.extensions.get::<Peer>().copied();
     let caller = identify(app, route.access, peer, &head, now).await?;
     check_access(route.access, &caller)?;
+    check_site(route, &head)?;
     check_tenant(app, &head.headers)?;
     let body = body::read(&head.headers, body, route.body_limit).await?;
     let source = peer.and_then(|peer| peer.address());
@@ -241,6 +242,18 @@ fn check_access(access: Access, caller: &Caller) -> Result<(), ApiError> {
         }
         (Access::Public | Access::SelfStaff, _) => Err(ApiError::denied("Your role does not include this.")),
     }
+}
+
+/// At the portal a device is known by its address, which any page that it opens speaks from: so what strangers
+/// may do there is done by our own pages and by programs, which send neither header.
+fn check_site(route: &Route, head: &Parts) -> Result<(), ApiError> {
+    let reads = matches!(head.method, Method::GET | Method::HEAD);
+    let is_browser = head.headers.contains_key(ORIGIN) || head.headers.contains_key("sec-fetch-site");
+    let is_open = route.access == Access::Public && route.on_portal;
+    if is_open && !reads && is_browser && !is_same_origin(&head.headers) {
+        return Err(ApiError::denied(ELSEWHERE));
+    }
+    Ok(())
 }
 
 /// The box is one tenant: a client that believes it talks to another is told so.
