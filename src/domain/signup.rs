@@ -41,9 +41,12 @@ pub struct Signup {
     /// The subscriber who had the address already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known: Option<SubscriberId>,
-    /// The device that it was begun with (`Device::key`), or the key of its browser.
+    /// The device that it was begun with (`Device::key`), or the key of its browser: by what it is counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    /// The key of the browser that it was begun with, which knows it before the device does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub browser: Option<String>,
     /// What it is counted by: the device where it is beside us, else an IPv4 address or an IPv6 /64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
@@ -250,8 +253,11 @@ pub const PER_SOURCE: [Limit; 2] = [Limit::new(30, HOUR), Limit::new(100, DAY)];
 pub const PER_ADDRESS: [Limit; 2] = [Limit::new(3, HOUR), Limit::new(10, DAY)];
 /// More than a site's busiest hour; bounds what many devices together can make us send.
 pub const PER_SITE: [Limit; 1] = [Limit::new(300, HOUR)];
-/// How long a device, and an address, wait for another turn online before a confirmation.
+/// How long a device waits for another turn online before a confirmation.
 pub const ACCESS_PAUSE: SignedDuration = DAY;
+/// Such turns within that time at the whole site: a hardware address is changed easily, so the device's own
+/// pause alone bounds nobody.
+pub const MOST_ACCESSES: usize = 200;
 
 fn later(from: Timestamp, by: SignedDuration) -> Timestamp {
     from.saturating_add(by).unwrap_or(Timestamp::MAX)

@@ -50,6 +50,7 @@ fn signup() -> Signup {
         portal_password: None,
         known: None,
         device: None,
+        browser: None,
         source: None,
         code_hash: "hash".to_owned(),
         code_until: later(at(0), CODE_LIFETIME),

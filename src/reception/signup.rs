@@ -32,6 +32,7 @@ use crate::notify::NotifyError;
 use crate::notify::letter::{self, Letter};
 use crate::people::password::WeakPassword;
 use crate::people::subscribers::SubscriberError;
+use crate::people::throttle::Source;
 use crate::people::{BegunCustomerVisit, PeopleError};
 use crate::store::contract::{CommitError, Page, Range, ReadError, Record, Unit};
 use crate::store::listing;
@@ -65,6 +66,13 @@ pub struct SignupPlace<'a> {
     pub browser: Option<&'a str>,
     /// The address that it came from.
     pub source: Option<IpAddr>,
+}
+
+impl SignupPlace<'_> {
+    /// Who asks, as far as it costs something to be somebody else.
+    pub(super) fn key(&self) -> Option<String> {
+        Source::of(self.device, self.source).map(|source| source.to_string())
+    }
 }
 
 /// A signup as its owner may see it.
@@ -234,17 +242,17 @@ impl Reception {
             return Err(SignupError::Closed);
         }
         let plan = self.plan_to_sign_up_for(&form.plan).await?;
-        let verifier = match &form.password {
-            Some(password) => {
-                let text = password.expose_text().unwrap_or_default();
-                // Whoever is over a limit costs no slow work; counted for good when it is written down.
-                let keys = self.must_be_within_limits(&form.email, place, now).await?;
-                let (email, people) = (form.email.as_str(), &self.0.people);
-                Some(people.hash_signup_password(text, email, keys.source.or(keys.device), now).await?)
+        let mut wanted = Wanted { form, verifier: None, plan };
+        if let Some(password) = &wanted.form.password {
+            // Whoever is over a limit costs no slow work; counted for good when it is written down.
+            let limits = self.must_be_within_limits(&wanted.form.email, place, now).await;
+            if self.just_begun(&wanted, place, now).await?.is_none() {
+                limits?;
             }
-            None => None,
-        };
-        let wanted = Wanted { form, verifier, plan };
+            let text = password.expose_text().unwrap_or_default();
+            let (email, people) = (wanted.form.email.as_str(), &self.0.people);
+            wanted.verifier = Some(people.hash_signup_password(text, email, place.key(), now).await?);
+        }
         let signup = self.write_down_once(wanted, place, beside, actor, now).await?;
         self.0.post.wake();
         if let (Some(device), Some(until)) = (place.device, signup.access(now))
@@ -274,11 +282,45 @@ impl Reception {
         device_or_browser: &str,
         now: Timestamp,
     ) -> Result<Option<SignupView>, SignupError> {
-        let range = Range::Equals("device", device_or_browser.into());
-        let page = Page { after: None, limit: NEWEST, reverse: true };
-        let records = self.0.store.scan::<Signups>(range, page).await?.records;
-        let waiting = records.iter().find(|record| record.body.stage(now) == SignupStage::Waiting);
-        Ok(waiting.map(|record| SignupView::of(&record.body, now)))
+        for index in ["browser", "device"] {
+            let range = Range::Equals(index, device_or_browser.into());
+            let found = self.newest(range, NEWEST).await?;
+            if let Some(waiting) = found.iter().find(|one| one.stage(now) == SignupStage::Waiting) {
+                return Ok(Some(SignupView::of(waiting, now)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The signup of a device that waits, with the device online where it may be: packets may not have passed
+    /// when it was begun, or not any more. The time is told only where they do.
+    pub async fn let_wait(&self, view: SignupView, device: Option<&Device>, now: Timestamp) -> SignupView {
+        let is_online = match (device, view.access_until) {
+            (Some(device), Some(until)) => self.waits_online(view.id, until, device, now).await,
+            (Some(_) | None, _) => false,
+        };
+        SignupView { access_until: view.access_until.filter(|_| is_online), ..view }
+    }
+
+    async fn waits_online(&self, id: SignupId, until: Timestamp, device: &Device, now: Timestamp) -> bool {
+        if let Some(online) = self.online(device, now).await {
+            return online.confirming == Some(id);
+        }
+        let signup = match self.0.store.get::<Signups>(&id).await {
+            Ok(Some(record)) if record.body.device.as_deref() == Some(&device.key()) => record.body,
+            Ok(_) => return false,
+            Err(error) => {
+                tracing::warn!(signup.id = %id, %error, "A waiting signup could not be read");
+                return false;
+            }
+        };
+        match self.connect_to_confirm(&signup, until, device, now).await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::warn!(signup.id = %id, %error, "A device could not be let online to read its mail");
+                false
+            }
+        }
     }
 
     /// Sends another code; the one before counts no more. Of a signup that is confirmed nothing is sent.
@@ -412,7 +454,10 @@ impl Reception {
     ) -> Result<Signup, SignupError> {
         let keys = self.must_be_within_limits(&form.email, place, now).await?;
         let access_until = match (plan.terms.confirmation_access_minutes, place.device) {
-            (Some(minutes), Some(_)) if !keys.had_access_since(earlier(now, ACCESS_PAUSE)) => {
+            (Some(minutes), Some(_))
+                if !keys.had_access_since(earlier(now, ACCESS_PAUSE))
+                    && self.has_access_left(now).await? =>
+            {
                 Some(later(now, SignedDuration::from_mins(i64::from(minutes))))
             }
             (Some(_) | None, _) => None,
@@ -436,6 +481,7 @@ impl Reception {
             link_hash: known.is_none().then_some(link_hash),
             known: known.map(|record| record.body.id),
             device: keys.device,
+            browser: place.browser.map(str::to_owned),
             source: keys.source,
             code_hash: self.code_hash(id, &code),
             code_until: later(now, CODE_LIFETIME),

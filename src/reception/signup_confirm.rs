@@ -372,8 +372,8 @@ fn must_be_no_late_repeat(
 
 /// Whether a request comes from the device or the browser that signed up.
 fn is_from(signup: &Signup, place: SignupPlace<'_>) -> bool {
-    let Some(key) = signup.device.as_deref() else { return false };
-    place.browser == Some(key) || place.device.is_some_and(|device| device.key() == key)
+    let is_browser = place.browser.is_some() && place.browser == signup.browser.as_deref();
+    is_browser || place.device.is_some_and(|device| Some(device.key()) == signup.device)
 }
 
 /// What a service under these terms waits for after it was made.

@@ -5,9 +5,10 @@ use jiff::Timestamp;
 
 use super::Reception;
 use super::signup::{SignupError, SignupPlace, earlier, too_many};
-use crate::domain::signup::{Limit, PER_ADDRESS, PER_DEVICE, PER_SITE, PER_SOURCE, Signup};
+use crate::domain::signup::{
+    ACCESS_PAUSE, Limit, MOST_ACCESSES, PER_ADDRESS, PER_DEVICE, PER_SITE, PER_SOURCE, Signup,
+};
 use crate::domain::text::Email;
-use crate::people::throttle::Source;
 use crate::store::contract::{IndexValue, Page, Range, ReadError};
 use crate::store::tables::Signups;
 
@@ -15,12 +16,12 @@ use crate::store::tables::Signups;
 pub(super) struct Keys {
     pub(super) device: Option<String>,
     pub(super) source: Option<String>,
-    /// Signups of this device and of this address, newest first.
+    /// Signups of this device, newest first.
     recent: Vec<Signup>,
 }
 
 impl Keys {
-    /// Whether this device or this address was let online unconfirmed since then.
+    /// Whether this device was let online unconfirmed since then.
     pub(super) fn had_access_since(&self, since: Timestamp) -> bool {
         self.recent.iter().any(|signup| signup.access_until.is_some() && signup.created_at > since)
     }
@@ -36,14 +37,14 @@ impl Reception {
     ) -> Result<Keys, SignupError> {
         let device = place.device.map(crate::domain::device::Device::key);
         let device = device.or_else(|| place.browser.map(str::to_owned));
-        let source = Source::of(place.device, place.source).map(|source| source.to_string());
+        let source = place.key();
         let equals = |index, value: &str| Range::Equals(index, value.into());
-        let mut recent = self.newest(equals("email", email.as_str()), most(&PER_ADDRESS)).await?;
-        within(&PER_ADDRESS, &recent, now)?;
+        within(&PER_ADDRESS, &self.newest(equals("email", email.as_str()), most(&PER_ADDRESS)).await?, now)?;
+        let mut recent = Vec::new();
         if let Some(device) = &device {
             let theirs = self.newest(equals("device", device), most(&PER_DEVICE)).await?;
             within(&PER_DEVICE, &theirs, now)?;
-            recent.extend(theirs);
+            recent = theirs;
         }
         if let Some(source) = &source {
             within(&PER_SOURCE, &self.newest(equals("source", source), most(&PER_SOURCE)).await?, now)?;
@@ -53,6 +54,14 @@ impl Reception {
         let site = Range::Between("created_at", IndexValue::Integer(since), IndexValue::Integer(i64::MAX));
         within(&PER_SITE, &self.newest(site, most(&PER_SITE)).await?, now)?;
         Ok(Keys { device, source, recent })
+    }
+
+    /// Whether the site has minutes left to give, with which devices are online to read their mail. Not counted
+    /// by address: whether somebody gets them would tell that somebody signed up with that address before.
+    pub(super) async fn has_access_left(&self, now: Timestamp) -> Result<bool, ReadError> {
+        let since = earlier(now, ACCESS_PAUSE).as_millisecond();
+        let given = Range::Between("access_until", since.into(), i64::MAX.into());
+        Ok(self.newest(given, MOST_ACCESSES).await?.len() < MOST_ACCESSES)
     }
 
     pub(super) async fn newest(&self, range: Range, limit: usize) -> Result<Vec<Signup>, ReadError> {

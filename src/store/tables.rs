@@ -217,7 +217,9 @@ collection! {
         email = |signup| signup.email.as_str().to_owned().into(),
         device = |signup| signup.device.clone().into(),
         source = |signup| signup.source.clone().into(),
+        browser = |signup| signup.browser.clone().into(),
         +unique link_hash = |signup| signup.link_hash.clone().into(),
+        access_until = |signup| signup.access_until.map(jiff::Timestamp::as_millisecond).into(),
         created_at = |signup| signup.created_at.as_millisecond().into(),
         expires_at = |signup| signup.expires_at.as_millisecond().into(),
     ]

@@ -13,15 +13,19 @@ use crate::domain::plan::Plan;
 
 /// Where captive devices come to: whoever has something to go on with goes on with that.
 pub(super) async fn front(State(portal): State<Portal>, asked: Asked) -> Response<Body> {
+    let online = match &asked.device {
+        Some(device) => portal.reception.online(device, asked.now).await,
+        None => None,
+    };
+    // Whoever is online under a service has no use for a form, whatever was begun on this device before.
+    if online.as_ref().is_some_and(|online| online.service.is_some()) {
+        return go("/status", None);
+    }
     match waiting(&portal, &asked).await {
         Ok(Some(_)) => return go("/confirm", None),
         Ok(None) => {}
         Err(error) => tracing::error!(%error, "A waiting signup could not be looked up"),
     }
-    let online = match &asked.device {
-        Some(device) => portal.reception.online(device, asked.now).await,
-        None => None,
-    };
     if online.is_some() {
         return go("/status", None);
     }

@@ -25,7 +25,8 @@ use crate::reception::{ConfirmOutcome, Confirmed, SignupError, SignupForm, Signu
 
 /// The signup that this device or browser has still to confirm.
 pub(super) async fn waiting(portal: &Portal, asked: &Asked) -> Result<Option<SignupView>, SignupError> {
-    let keys = asked.device.as_ref().map(Device::key).into_iter().chain(asked.browser_key());
+    // Several people may sign up on one device, or behind one that shares its line; a browser is one person's.
+    let keys = asked.browser_key().into_iter().chain(asked.device.as_ref().map(Device::key));
     for key in keys {
         if let Some(found) = portal.reception.signup_of(&key, asked.now).await? {
             return Ok(Some(found));
@@ -222,7 +223,10 @@ fn blame(inputs: &mut [Input], name: &str, fault: String) {
 
 pub(super) async fn code(State(portal): State<Portal>, asked: Asked) -> Response<Body> {
     match waiting(&portal, &asked).await {
-        Ok(Some(signup)) => code_page(&portal, &asked, StatusCode::OK, &signup, asked.form(&portal, CONFIRM)),
+        Ok(Some(signup)) => {
+            let signup = portal.reception.let_wait(signup, asked.device.as_ref(), asked.now).await;
+            code_page(&portal, &asked, StatusCode::OK, &signup, asked.form(&portal, CONFIRM))
+        }
         Ok(None) => nothing_waits(&portal, &asked),
         Err(error) => not_possible(&portal, &asked, &error),
     }
@@ -234,7 +238,7 @@ pub(super) async fn confirm(State(portal): State<Portal>, asked: Asked, body: Bo
         Err(page) => return page,
     };
     let signup = match waiting(&portal, &asked).await {
-        Ok(Some(signup)) => signup,
+        Ok(Some(signup)) => portal.reception.let_wait(signup, asked.device.as_ref(), asked.now).await,
         Ok(None) => return nothing_waits(&portal, &asked),
         Err(error) => return not_possible(&portal, &asked, &error),
     };
