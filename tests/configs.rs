@@ -120,6 +120,27 @@ const WRONG: &[Case] = &[
         "[portal]\nname = \"p.example\"\ncertificate = \"file:/c\"",
         &[(6, 15, "portal.certificate", "without portal.private_key", "both")],
     ),
+    (
+        "[portal]\nname = \"p.example\"\nhttps = \"0.0.0.0:443\"",
+        &[(6, 9, "portal.https", "without TLS first", "0.0.0.0:80")],
+    ),
+    (
+        "[portal]\nname = \"p.example\"\nhttp = [\"0.0.0.0:80\", \"[::]:8080\"]\nhttps = \"[::]:443\"",
+        &[(6, 8, "portal.http", "different ports", "one port")],
+    ),
+    (
+        "[portal]\nname = \"p.example\"\nhttp = \"[::]:80\"\nhttps = [\"0.0.0.0:443\", \"[::]:8443\"]",
+        &[(7, 9, "portal.https", "different ports", "one port")],
+    ),
+    (
+        "[mail]\nserver = \"smtp.example.net:587\"\nfrom = \"Lekki WiFi\"",
+        &[(6, 8, "mail.from", "no address", "Name <")],
+    ),
+    (
+        "[mail]\nserver = \"smtp.example.net:25\"\nfrom = \"a@example.net\"\nsecurity = \"none\"\n\
+         username = \"a\"\npassword = \"file:/p\"",
+        &[(7, 12, "mail.security", "in clear", "starttls")],
+    ),
     ("[gateway]\nenabled = true", &[(5, 11, "gateway.enabled", "listeners", "[portal]")]),
     ("[gateway]\naccess = [\"lan 0\"]", &[(5, 11, "gateway.access[0]", "interface name", "ip link")]),
     (
@@ -242,6 +263,17 @@ fn development_opens_the_shortcuts_and_nothing_else() {
     );
     assert!(parse(&text).unwrap().development);
     assert!(parse(&format!("{text}literal = 1\n")).is_err());
+}
+
+#[test]
+fn a_mail_server_nearby_may_be_told_the_password_in_clear() {
+    for host in ["127.0.0.1", "10.0.0.9", "localhost", "[::1]", "[fd00::9]"] {
+        let text = format!(
+            "{SMALLEST}[mail]\nserver = \"{host}:25\"\nfrom = \"Lekki <a@example.net>\"\nsecurity = \"none\"\n\
+             username = \"a\"\npassword = \"file:/p\"\n"
+        );
+        parse(&text).unwrap();
+    }
 }
 
 #[test]

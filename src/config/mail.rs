@@ -1,5 +1,7 @@
 //! `[mail]`: how messages to subscribers leave the box.
 
+use std::net::IpAddr;
+
 use toml::de::DeValue;
 
 use super::fault::Wrong;
@@ -42,6 +44,30 @@ pub struct MailServer {
     pub host: String,
     /// Port.
     pub port: u16,
+}
+
+impl MailServer {
+    /// Whether it is on this machine or in a private network: a name may lead anywhere.
+    pub(super) fn is_near(&self) -> bool {
+        match self.host.parse::<IpAddr>() {
+            Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_private(),
+            Ok(IpAddr::V6(address)) => address.is_loopback() || address.is_unique_local(),
+            Err(_) => self.host.eq_ignore_ascii_case("localhost"),
+        }
+    }
+}
+
+/// Whether a text has the form `mail@example.net` or `Name <mail@example.net>`; what reads it in earnest is
+/// stricter, and this is so that a slip is told with its line.
+pub(super) fn is_mailbox(text: &str) -> bool {
+    let address = match text.trim().strip_suffix('>') {
+        Some(open) => open.rsplit_once('<').map(|(_, address)| address),
+        None => Some(text.trim()),
+    };
+    address.and_then(|address| address.rsplit_once('@')).is_some_and(|(local, domain)| {
+        let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"<>@,;".contains(c);
+        !local.is_empty() && !domain.is_empty() && local.chars().chain(domain.chars()).all(plain)
+    })
 }
 
 impl Kind for MailServer {

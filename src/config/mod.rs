@@ -44,6 +44,7 @@ pub use size::ByteSize;
 pub use store::{Engine, Store};
 
 use fault::Wrong;
+use mail::is_mailbox;
 use reader::Reader;
 
 /// Where the daemon looks when `--config` is not given.
@@ -124,7 +125,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
 /// What sections must agree on; looked at once each of them is well by itself.
 fn agree(reader: &mut Reader<'_>, root: &toml::de::DeTable<'_>, parts: (&Portal, &Gateway, &Mail)) {
     let (portal, gateway, mail) = parts;
-    let mut refuse = |section, key, problem: String, remedy: &str| {
+    let mut refuse = |section: &'static str, key: &'static str, problem: String, remedy: &'static str| {
         reader.contradiction(root, (section, key), Wrong::new(problem, remedy));
     };
     if portal.is_on() && portal.name.is_none() {
@@ -139,6 +140,27 @@ fn agree(reader: &mut Reader<'_>, root: &toml::de::DeTable<'_>, parts: (&Portal,
         };
         refuse("portal", key, format!("given without portal.{other}"), "give both, or neither");
     }
+    if !portal.is_on() && !portal.https.is_empty() {
+        let remedy = "write http = [\"0.0.0.0:80\", \"[::]:80\"] too, or remove https";
+        refuse(
+            "portal",
+            "https",
+            "captive devices ask without TLS first, and nothing listens for them".into(),
+            remedy,
+        );
+    }
+    for (key, listeners) in [("http", &portal.http), ("https", &portal.https)] {
+        let port = listeners.first().map(std::net::SocketAddr::port);
+        if listeners.iter().any(|listener| Some(listener.port()) != port) {
+            let problem = "its listeners have different ports, and devices are sent to one".to_owned();
+            refuse(
+                "portal",
+                key,
+                problem,
+                "use one port for all addresses, as [\"0.0.0.0:80\", \"[::]:80\"]",
+            );
+        }
+    }
     if portal.is_on() && portal.https.is_empty() {
         let remedy = "write https = [\"0.0.0.0:443\", \"[::]:443\"]";
         refuse("portal", "https", "passwords need a listener with TLS".into(), remedy);
@@ -150,6 +172,21 @@ fn agree(reader: &mut Reader<'_>, root: &toml::de::DeTable<'_>, parts: (&Portal,
         && let Err(error) = gateway.policy(portal)
     {
         refuse("gateway", "access", error.to_string(), "see the annotated edge.toml");
+    }
+    agree_on_mail(&mut refuse, mail);
+}
+
+fn agree_on_mail(refuse: &mut impl FnMut(&'static str, &'static str, String, &'static str), mail: &Mail) {
+    if mail.from.as_deref().is_some_and(|from| !is_mailbox(from)) {
+        let problem = "this is no address that mail can be from".to_owned();
+        refuse("mail", "from", problem, "write from = \"Name <mail@example.net>\"");
+    }
+    if mail.security == MailSecurity::Plain
+        && mail.password.is_some()
+        && mail.server.as_ref().is_some_and(|server| !server.is_near())
+    {
+        let problem = "the password would cross the Internet in clear".to_owned();
+        refuse("mail", "security", problem, "write security = \"starttls\" or \"tls\"");
     }
     if mail.server.is_some() && mail.from.is_none() {
         refuse(
