@@ -441,6 +441,7 @@ async fn one_refused_recipient_holds_no_other_and_a_server_that_refuses_all_is_n
         let edge = Edge::with_mail(server.port).await;
         plan(&edge, "free", json!({})).await;
         edge.client.post(SIGNUP, form("eve@example.net")).await.expect(201);
+        edge.hand.advance(Duration::from_secs(1));
         edge.client.post(SIGNUP, form("ada@example.net")).await.expect(201);
         let run = send(&edge).await;
         assert_eq!((run.sent, run.postponed, run.away, run.refused), (1, 1, 0, 0), "{says}: {run:?}");
