@@ -34,11 +34,11 @@ use crate::store::tables::{Services, Signups, Subscribers};
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shown {
     /// By the code, on the device that asks.
-    ByCode,
+    Code,
     /// By the link, in the browser or on the device that signed up.
-    ByLinkHere,
+    LinkHere,
     /// By the link, elsewhere: whoever opened it may not be who filled in the form.
-    ByLink,
+    Link,
 }
 
 /// What a code means for the signup as it is now.
@@ -86,7 +86,7 @@ impl Reception {
             must_be_no_late_repeat(&record.body, place, now)?;
             self.address_must_have_tries(&record.body, now).await?;
             let (unit, answer) = match self.tried(&record.body, code) {
-                Tried::Fits => match self.confirmed(&record, Shown::ByCode, actor, now).await {
+                Tried::Fits => match self.confirmed(&record, Shown::Code, actor, now).await {
                     Ok(draft) => (draft.unit, Ok(draft.value)),
                     // Somebody else took the address or a number in this moment.
                     Err(SignupError::Subscriber(SubscriberError::Taken { .. })) => continue,
@@ -125,7 +125,7 @@ impl Reception {
             if record.body.stage(now) == SignupStage::Lapsed {
                 return Err(SignupError::Code(CodeRefusal::Lapsed));
             }
-            let shown = if is_from(&record.body, place) { Shown::ByLinkHere } else { Shown::ByLink };
+            let shown = if is_from(&record.body, place) { Shown::LinkHere } else { Shown::Link };
             let draft = match self.confirmed(&record, shown, actor, now).await {
                 Err(SignupError::Subscriber(SubscriberError::Taken { .. })) => continue,
                 drafted => drafted?,
@@ -204,11 +204,11 @@ impl Reception {
         let unit = unit.replace::<Signups>(&after.id, record.version, &after)?;
         let unit = unit.event("signup.known", after.id, json!({ "customer_id": holder.id }));
         let (unit, visit) = match shown {
-            Shown::ByCode => {
+            Shown::Code => {
                 let draft = self.0.people.begin_customer_visit_in(unit, &holder, now).await?;
                 (draft.unit, Some(draft.value))
             }
-            Shown::ByLinkHere | Shown::ByLink => (unit, None),
+            Shown::LinkHere | Shown::Link => (unit, None),
         };
         let confirmed = Confirmed {
             subscriber: holder.id,
@@ -240,8 +240,8 @@ impl Reception {
             id: Some(SubscriberId(signup.id.0)),
             details: details(signup),
             portal: match (&signup.portal_password, shown) {
-                (Some(chosen), Shown::ByCode | Shown::ByLinkHere) => PortalPassword::Chosen(chosen.clone()),
-                (Some(_), Shown::ByLink) | (None, _) => PortalPassword::Make,
+                (Some(chosen), Shown::Code | Shown::LinkHere) => PortalPassword::Chosen(chosen.clone()),
+                (Some(_), Shown::Link) | (None, _) => PortalPassword::Make,
             },
         };
         let entered = self.0.subscribers.enter_in(unit, actor, wanted, now).await?;
@@ -271,7 +271,7 @@ impl Reception {
             payload,
         );
         let mut visit = None;
-        if shown == Shown::ByCode {
+        if shown == Shown::Code {
             let draft = self.0.people.begin_customer_visit_in(unit, &subscriber, now).await?;
             (unit, visit) = (draft.unit, Some(draft.value));
         }

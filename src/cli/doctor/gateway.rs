@@ -313,6 +313,10 @@ fn dated(name: &str, facts: &Facts, now: Timestamp) -> Check {
     if !facts.is_for(name) {
         return Check::fail(NAME, format!("{found}; not for {name} (portal.name)"), remedy);
     }
+    if now < facts.not_before {
+        let remedy = "set the clock, or take a certificate that counts already";
+        return Check::fail(NAME, format!("{found}; it counts only from {}", facts.not_before), remedy);
+    }
     match days(facts, now) {
         None => Check::fail(NAME, found, remedy),
         Some(..WARN_DAYS) => Check::warn(NAME, found, remedy),
@@ -458,6 +462,7 @@ mod tests {
     fn a_certificate_warns_before_it_ends_and_fails_after() {
         let now: Timestamp = "2026-03-01T00:00:00Z".parse().unwrap();
         let facts = |days: i64, name: &str| Facts {
+            not_before: now,
             not_after: now + jiff::SignedDuration::from_hours(days * 24),
             fingerprint: String::new(),
             names: vec![name.to_owned()],
@@ -468,6 +473,11 @@ mod tests {
         assert_eq!(level(20, "portal.example.net"), Level::Warn);
         assert_eq!(level(-1, "portal.example.net"), Level::Fail);
         assert_eq!(level(60, "other.example.net"), Level::Fail);
+        let early = Facts {
+            not_before: now + jiff::SignedDuration::from_hours(1),
+            ..facts(60, "portal.example.net")
+        };
+        assert_eq!(dated("portal.example.net", &early, now).level, Level::Fail, "not yet");
     }
 
     #[test]

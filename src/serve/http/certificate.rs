@@ -27,6 +27,8 @@ pub struct Certificate {
 /// What a certificate says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
+    /// From when it is good.
+    pub not_before: Timestamp,
     /// Until when it is good.
     pub not_after: Timestamp,
     /// SHA-256 of the certificate, as browsers show it.
@@ -95,8 +97,10 @@ impl Certificate {
 impl Facts {
     fn of(certificate: &CertificateDer<'_>) -> Result<Self, CertificateError> {
         let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| CertificateError::Malformed)?;
-        let not_after = Timestamp::from_second(parsed.validity().not_after.timestamp())
-            .map_err(|_| CertificateError::Malformed)?;
+        let moment = |seconds| Timestamp::from_second(seconds).map_err(|_| CertificateError::Malformed);
+        let validity = parsed.validity();
+        let not_before = moment(validity.not_before.timestamp())?;
+        let not_after = moment(validity.not_after.timestamp())?;
         let names = parsed.subject_alternative_name().ok().flatten();
         let names = names.map_or_else(Vec::new, |extension| {
             let dns = extension.value.general_names.iter().filter_map(|name| {
@@ -105,7 +109,7 @@ impl Facts {
             });
             dns.collect()
         });
-        Ok(Self { not_after, fingerprint: fingerprint(certificate), names })
+        Ok(Self { not_before, not_after, fingerprint: fingerprint(certificate), names })
     }
 
     /// Whether it is for this host: by name, or by a `*` in the place of the first label.
@@ -167,6 +171,7 @@ mod tests {
         let facts = read.facts();
         assert_eq!(facts.names, ["portal.example.net"]);
         assert_eq!(facts.not_after.duration_since(now()).as_hours(), 824 * 24);
+        assert_eq!(now().duration_since(facts.not_before).as_hours(), 24);
         assert_eq!(facts.fingerprint.len(), 32 * 3 - 1);
         assert!(facts.is_for("portal.example.net") && !facts.is_for("other.example.net"));
     }
@@ -186,8 +191,12 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_one_label() {
-        let facts =
-            Facts { not_after: now(), fingerprint: String::new(), names: vec!["*.example.net".into()] };
+        let facts = Facts {
+            not_before: now(),
+            not_after: now(),
+            fingerprint: String::new(),
+            names: vec!["*.example.net".into()],
+        };
         assert!(facts.is_for("portal.example.net"));
         assert!(!facts.is_for("a.portal.example.net") && !facts.is_for("example.net"));
     }
