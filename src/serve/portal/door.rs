@@ -44,6 +44,8 @@ pub fn open(parts: Parts, stop: &CancellationToken) -> Result<Vec<JoinHandle<boo
         return Err(OpenError::NoCertificate);
     }
     let is_safe = !https.is_empty() && kept.as_ref().is_some_and(|kept| !kept.made_here);
+    // No Strict-Transport-Security: a browser that remembers it could not come to the plain pages, the only way
+    // in for a captive device, on the day that the certificate ends or is taken out of the configuration.
     let origin = format!("{}://{name}", if is_safe { "https" } else { "http" });
     let portal = Portal(Arc::new(Shared {
         reception: parts.reception,
