@@ -82,3 +82,61 @@ fn a_customer_logs_in_on_the_page_and_is_cut_off_when_the_service_is_suspended()
     }
     assert!(!lab.is_online(&lab.world.other));
 }
+
+#[test]
+fn a_signup_outlives_the_daemon_and_goes_on_on_its_device_without_a_cookie() {
+    let mut lab = GatewayLab::new();
+    lab.free_plan("free", 20, 5, &json!({}));
+    let signup = lab.sign_up(&lab.world.phone, EMAIL, "free");
+    lab.kill();
+    lab.start();
+    lab.forget_cookies(&lab.world.phone);
+    let front = lab.phone_curl(&["-L", &format!("https://{PORTAL}/")]);
+    assert!(front.status == 200 && front.body.contains("Enter your code"), "{front:?}");
+    let elsewhere = lab.curl(&lab.world.other, &["-L", &format!("https://{PORTAL}/")]);
+    assert!(!elsewhere.body.contains("Enter your code"), "it is the phone's: {elsewhere:?}");
+    for path in ["/api/v1/customers", "/openapi.json", "/api/v1/auth/login", "/api/v1/sessions"] {
+        assert_eq!(lab.phone_curl(&[&format!("https://{PORTAL}{path}")]).status, 404, "{path} is for staff");
+    }
+    let path = format!("/api/v1/customers/signup/{}/confirm", signup["id"].as_str().unwrap());
+    let confirmed = lab.api(&lab.world.phone, &path, &json!({ "code": lab.code(EMAIL, 1) })).json(200);
+    assert_eq!(confirmed["outcome"], "online", "{confirmed}");
+    assert!(lab.is_online(&lab.world.phone));
+}
+
+#[test]
+fn the_minutes_to_read_the_mail_pass_packets_and_end_and_a_logout_ends_them_too() {
+    let lab = GatewayLab::new();
+    lab.free_plan("free", 20, 5, &json!({ "confirmation_access_minutes": 1 }));
+    let began = Instant::now();
+    let signup = lab.sign_up(&lab.world.phone, EMAIL, "free");
+    assert!(lab.is_online(&lab.world.phone), "at once, to read the mail");
+    assert!(!lab.is_online(&lab.world.other));
+    let confirm = format!("https://{PORTAL}/confirm");
+    assert!(lab.phone_curl(&[&confirm]).body.contains("This device is online until"));
+    while lab.is_online(&lab.world.phone) {
+        assert!(began.elapsed() < Duration::from_secs(80), "still online");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(began.elapsed() > Duration::from_secs(50), "a whole minute: {:?}", began.elapsed());
+    assert!(!lab.phone_curl(&[&confirm]).body.contains("This device is online until"), "not any more");
+
+    let path = format!("/api/v1/customers/signup/{}/confirm", signup["id"].as_str().unwrap());
+    lab.api(&lab.world.phone, &path, &json!({ "code": lab.code(EMAIL, 1) })).json(200);
+    assert!(lab.is_online(&lab.world.phone));
+    let url = format!("https://{PORTAL}/api/v1/auth/customer/logout");
+    let as_our_page = ["-H", "Sec-Fetch-Site: same-origin", "-H", "Content-Type: application/json"];
+    lab.phone_curl(&[&as_our_page[..], &["--data-binary", "{}", &url]].concat()).json(200);
+    assert!(lab.is_online(&lab.world.phone), "it ends a visit of an app, not the device's time online");
+
+    lab.log_in(&lab.world.phone, EMAIL, PASSWORD);
+    let (status, logout) = (format!("https://{PORTAL}/status"), format!("https://{PORTAL}/logout"));
+    let shown = lab.phone_curl(&[&status]);
+    let form =
+        shown.body.split_once("action=\"/logout\"").unwrap_or_else(|| panic!("{shown:?}")).1.to_owned();
+    let token = format!("form_token={}", gateway_lab::Page { body: form, ..shown }.hidden("form_token"));
+    let gone = lab.phone_curl(&["-e", &status, "--data-urlencode", &token, &logout]);
+    assert_eq!(gone.status, 303, "{gone:?}");
+    assert!(!lab.is_online(&lab.world.phone), "no packet passes after the logout");
+    assert!(lab.open_sessions().is_empty());
+}

@@ -269,6 +269,11 @@ impl GatewayLab {
         list["items"].as_array().unwrap().clone()
     }
 
+    /// As a phone's mini-browser does when it closes.
+    pub fn forget_cookies(&self, device: &Namespace) {
+        let _ = std::fs::remove_file(self.place.path(&format!("cookies-{}", device.name)));
+    }
+
     fn browser(&self, from: &Namespace) -> Command {
         let jar = self.place.path(&format!("cookies-{}", from.name));
         let mut curl = inside(from, "curl");
