@@ -120,18 +120,21 @@ pub(super) struct StatusPage {
     pub(super) service: Option<ServiceCard>,
     pub(super) shows_sessions: bool,
     pub(super) sessions: Vec<SessionRow>,
-    pub(super) may_log_in: bool,
+    /// Where to go first from here, and the words for it.
+    pub(super) action: Option<(&'static str, &'static str)>,
     pub(super) may_log_out: bool,
     pub(super) token: String,
 }
 
 /// What a device is doing online.
 pub(super) struct OnlineCard {
-    pub(super) plan: String,
+    pub(super) title: String,
     pub(super) since: String,
     pub(super) down: String,
     pub(super) up: String,
     pub(super) time_left: String,
+    /// Whether what ends is the session only, so that a login brings it back.
+    pub(super) may_return: bool,
     pub(super) ends: Option<String>,
     pub(super) received: String,
     pub(super) sent: String,
