@@ -149,8 +149,11 @@ fn a_stranger_gets_online_sees_what_they_use_and_logs_out() {
         what_is_shown(lab, &phone).await;
         log_out(&phone).await;
         assert_eq!(phone.path().await, "/");
+        portal(&phone, "/status").await;
+        says(&phone.body().await, &["Not online", "Nobody is logged in on this device", "Log in"]);
+        phone.check("06-status-nobody").await;
         assert!(!is_online(&phone).await);
-        assert_eq!(url(&phone).await, format!("https://{PORTAL}/"));
+        assert_eq!(url(&phone).await, format!("https://{PORTAL}/"), "captive again");
         phone.close().await;
     });
 }
