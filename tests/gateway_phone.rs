@@ -22,8 +22,8 @@ use serde_json::json;
 const EMAIL: &str = "ada.obi@example.net";
 
 #[test]
-fn a_stranger_becomes_a_subscriber_and_stays_online_without_the_daemon() {
-    let mut lab = GatewayLab::new();
+fn a_stranger_is_led_to_the_portal_and_becomes_a_subscriber_whose_neighbour_stays_outside() {
+    let lab = GatewayLab::new();
     lab.free_plan("free", 20, 5, &json!({}));
     for family in ["-4", "-6"] {
         let page = lab.phone_curl(&[family, PROBE]);
@@ -37,18 +37,26 @@ fn a_stranger_becomes_a_subscriber_and_stays_online_without_the_daemon() {
     assert_eq!(confirmed.answer["outcome"], "online", "{}", confirmed.answer);
     assert!(lab.is_online(&lab.world.phone));
     assert!(!lab.is_online(&lab.world.other), "the neighbour is not meant");
+}
 
+#[test]
+fn without_the_daemon_who_is_online_stays_so_and_nobody_else_gets_through() {
+    let mut lab = GatewayLab::new();
+    lab.free_plan("free", 20, 5, &json!({}));
+    lab.join(&lab.world.phone, EMAIL, "free");
     let mut download = lab.download(&lab.world.phone, POURING);
     lab.kill();
-    assert!(lab.is_online(&lab.world.phone), "nobody's daemon is needed for packets to pass");
-    assert!(!lab.phone_curl(&[&format!("https://{PORTAL}/")]).complaint.is_empty(), "nobody is there");
-    assert!(lab.world.other.run("curl", &["-s", "-m", "3", &format!("http://{WEB4}/")]).0.eq(&false));
+    let before = download.octets();
+    assert!(lab.is_online(&lab.world.phone), "packets pass without a daemon");
+    let portal = format!("https://{PORTAL}/");
+    assert!(lab.phone_curl(&[&portal]).is_refused(), "nobody is there");
+    let stranger = lab.curl(&lab.world.other, &["--max-time", "3", &format!("http://{WEB4}/")]);
+    assert!(stranger.is_refused(), "{stranger:?}");
     lab.start();
     assert!(lab.is_online(&lab.world.phone));
     assert!(!lab.is_online(&lab.world.other));
-    assert!(download.try_wait().unwrap().is_none(), "the download goes on");
-    let _ = download.kill();
-    let _ = download.wait();
+    assert_eq!(download.ended(), None, "the download goes on");
+    assert!(download.octets() > before, "and brings something");
     assert_eq!(lab.open_sessions().len(), 1);
 }
 

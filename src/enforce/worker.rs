@@ -209,7 +209,14 @@ impl Worker {
                 }
             }
         }
+        self.tell_admitted();
         (results, closed)
+    }
+
+    fn tell_admitted(&self) {
+        let admitted = self.believed.len();
+        self.shared.change(|state| state.admitted = admitted);
+        metrics::gauge!("gateway_admitted").set(f64::from(u32::try_from(admitted).unwrap_or(u32::MAX)));
     }
 
     /// What must change for one holder, and what is believed once it has.
@@ -303,14 +310,11 @@ impl Worker {
                 self.keep(closed, runtime);
                 self.parts.health.clear("gateway-out-of-reach", "");
                 let now = self.parts.clock.now();
-                let admitted = self.believed.len();
+                self.tell_admitted();
                 self.shared.change(|state| {
                     state.looked_at = Some(now);
-                    state.admitted = admitted;
                     state.fault = None;
                 });
-                metrics::gauge!("gateway_admitted")
-                    .set(f64::from(u32::try_from(admitted).unwrap_or(u32::MAX)));
             }
             Err(error) => {
                 self.survey_wanted = true;

@@ -8,7 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods)]
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::http::Reply;
-use super::netns::{GATEWAY4, GATEWAY6, Namespace, WEB4, WEB6, World, pours};
+use super::netns::{GATEWAY4, GATEWAY6, Namespace, WEB4, WEB6, World};
 use super::process::{Daemon, PATIENCE, Place};
 
 pub const PORTAL: &str = "portal.edge.test";
 /// Pours without an end, to measure and to cut.
-pub const POURING: &str = "http://web.edge.test:6000/";
+pub const POURING: &str = "http://web.edge.test/pouring";
 pub const PROBE: &str = "http://connectivitycheck.gstatic.com/generate_204";
 pub const PASSWORD: &str = "three words of mine";
 
@@ -102,7 +102,6 @@ impl GatewayLab {
         smtp.args(["-m", "aiosmtpd", "-n", "-l", &format!("{WEB4}:25"), "-c", "aiosmtpd.handlers.Mailbox"]);
         self.helpers.push(Helper::start(smtp.arg(mail)));
         web(internet);
-        pours(internet, 6000);
         for (place, port) in [(gateway, 53), (internet, 25)] {
             await_listener(place, port);
         }
@@ -167,10 +166,14 @@ impl GatewayLab {
         self.curl(&self.world.phone, arguments)
     }
 
-    /// A download from a namespace that goes on until the value is dropped.
-    pub fn download(&self, from: &Namespace, url: &str) -> Child {
+    /// A download from a namespace that goes on until it is cut or the value is dropped.
+    pub fn download(&self, from: &Namespace, url: &str) -> Download {
+        let file = self.place.path(&format!("download-{}", from.name));
         let mut curl = self.browser(from);
-        curl.args(["-N", "--http0.9", url]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        // With a packet after a second of silence, as apps send, it learns of a connection that is no more.
+        curl.args(["-N", "--keepalive-time", "1", "-o"]).arg(&file).arg(url);
+        let child = curl.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        Download { child, file }
     }
 
     /// Whether a device's probe gets the real answer, in both families alike.
@@ -273,6 +276,36 @@ impl Drop for GatewayLab {
         for place in [&self.world.phone, &self.world.other, &self.world.gateway] {
             let _ = std::fs::remove_dir_all(etc(place));
         }
+    }
+}
+
+/// A download that runs; killed when dropped.
+pub struct Download {
+    child: Child,
+    file: PathBuf,
+}
+
+impl Download {
+    /// What has come so far.
+    pub fn octets(&self) -> u64 {
+        std::fs::metadata(&self.file).map_or(0, |meta| meta.len())
+    }
+
+    /// How it ended and what curl said of it; `None` while it runs.
+    pub fn ended(&mut self) -> Option<String> {
+        let status = self.child.try_wait().unwrap()?;
+        let mut said = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            stderr.read_to_string(&mut said).unwrap();
+        }
+        Some(format!("{status}: {said}"))
+    }
+}
+
+impl Drop for Download {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -379,7 +412,10 @@ fn web(place: &Namespace) {
                     let mut lines = BufReader::new(connection.try_clone().unwrap()).lines();
                     let Some(Ok(first)) = lines.next() else { return };
                     while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-                    let _sent = connection.write_all(answer(&first).as_bytes());
+                    let sent = connection.write_all(answer(&first).as_bytes());
+                    if sent.is_ok() && first.contains(" /pouring ") {
+                        while connection.write_all(&[b'.'; 16_384]).is_ok() {}
+                    }
                 });
             }
         });
@@ -393,6 +429,7 @@ fn answer(request: &str) -> String {
         "/hotspot-detect.html" => "<HTML><HEAD><TITLE>Success</TITLE></HEAD><BODY>Success</BODY></HTML>",
         "/connecttest.txt" => "Microsoft Connect Test",
         "/success.txt" => "success\n",
+        "/pouring" => return "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_owned(),
         "/nm" => "NetworkManager is online\n",
         _ => "the Internet\n",
     };

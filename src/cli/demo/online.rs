@@ -39,19 +39,29 @@ pub(super) async fn run(
     arrive(lab, &phone, script).await?;
     script.step("A free plan that strangers may sign up for", plan(api)).await?;
     sign_up(lab, &phone, script).await?;
-    script.step("The same probe gets its real answer", free(&phone)).await?;
-    script.step("And TLS gets through", tls_passes(&phone)).await?;
-    let download = script.step("A download runs at the plan's rate", rate(lab, &phone)).await?;
-    script.step("The status page shows the usage", usage(&phone)).await?;
-    script.step("Programs are told the same (RFC 8908)", capport(&phone, false)).await?;
-    let customer = script.step("The admin sees the session", listed(api)).await?;
-    let customer = script.step("The admin sets a new network password", password(api, customer)).await?;
-    script.step("The same subscriber by RADIUS", by_radius(server, &customer)).await?;
+    let download = use_it(lab, &phone, script).await?;
+    let customer = look_after(api, server, script).await?;
     script.step("The daemon is killed while the download runs", survives(lab, &download)).await?;
     script.step("The session is the same, and counts on", same(api, &customer)).await?;
     script.step("The admin disconnects the session", disconnect(lab, api, &customer, download)).await?;
     script.step("The phone's next connection is refused", refused(&phone)).await?;
     script.step("Programs are told that too", capport(&phone, true)).await?;
+    Ok(customer)
+}
+
+async fn use_it(lab: &Lab, phone: &Phone, script: &mut Script) -> Result<Download, CliError> {
+    script.step("The same probe gets its real answer", free(phone)).await?;
+    script.step("And TLS gets through", tls_passes(phone)).await?;
+    let download = script.step("A download runs at the plan's rate", rate(lab, phone)).await?;
+    script.step("The status page shows the usage", usage(phone)).await?;
+    script.step("Programs are told the same (RFC 8908)", capport(phone, false)).await?;
+    Ok(download)
+}
+
+async fn look_after(api: &Talk, server: &Server, script: &mut Script) -> Result<Customer, CliError> {
+    let customer = script.step("The admin sees the session", listed(api)).await?;
+    let customer = script.step("The admin sets a new network password", password(api, customer)).await?;
+    script.step("The same subscriber by RADIUS", by_radius(server, &customer)).await?;
     Ok(customer)
 }
 
@@ -373,20 +383,18 @@ async fn disconnect(lab: &Lab, api: &Talk, customer: &Customer, mut download: Do
         tokio::time::sleep(LOOK).await;
         complaint = download.ended();
     }
+    let noticed = human::took(clock.monotonic().saturating_duration_since(answered));
     let last = download.seen().last.saturating_duration_since(answered);
-    match complaint {
-        Some(complaint) => {
-            Ok(((), format!("the last octet came {} after the answer; curl: {complaint}", human::took(last))))
-        }
-        None if last < SECOND => Ok((
-            (),
-            format!(
-                "the last octet came {} after the answer; the phone has not noticed yet",
-                human::took(last)
-            ),
-        )),
-        None => Err(CliError::NotSo(format!("the download went on for {}", human::took(last)))),
-    }
+    must(last < SECOND, || format!("the download went on for {}", human::took(last)))?;
+    let last = if last.is_zero() {
+        "not one octet came after the answer".to_owned()
+    } else {
+        format!("the last octet came {} after the answer", human::took(last))
+    };
+    let complaint = complaint.ok_or_else(|| {
+        CliError::NotSo(format!("{last}, but the phone's next packet was not refused within {noticed}"))
+    })?;
+    Ok(((), format!("{last}; the phone's next packet, {noticed} later: {complaint}")))
 }
 
 /// What curl took by its own count.

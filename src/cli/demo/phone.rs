@@ -98,7 +98,11 @@ impl Phone {
     pub(super) fn download(&self, url: &str) -> Result<Download, CliError> {
         let mut curl = self.browser();
         // Of its own group, so that Ctrl-C is ours to answer.
-        curl.args(["-N", url]).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        // A packet after a second of silence, as apps send: so that it learns of a connection that is no more.
+        curl.args(["-N", "--keepalive-time", "1", url])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
         let mut child = curl.spawn().map_err(|error| CliError::failed("run curl", &error))?;
         let now = self.clock.monotonic();
         let seen = Arc::new(Mutex::new(Seen { octets: 0, last: now, longest_gap: Duration::ZERO }));

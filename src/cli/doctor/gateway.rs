@@ -195,7 +195,12 @@ fn rules(daemon: &Daemon) -> Check {
     let number = |pointer| read::number(&state, pointer).unwrap_or(0);
     Check::ok(
         NAME,
-        format!("in force, {} subscriber(s) pass, {} repair(s)", number("/admitted"), number("/repairs")),
+        format!(
+            "in force; {} subscriber(s) passed when last looked at ({}), {} repair(s)",
+            number("/admitted"),
+            read::text(&state, "/looked_at"),
+            number("/repairs")
+        ),
     )
 }
 
@@ -309,23 +314,23 @@ fn dated(name: &str, facts: &Facts, now: Timestamp) -> Check {
         return Check::fail(NAME, format!("{found}; not for {name} (portal.name)"), remedy);
     }
     match days(facts, now) {
-        ..=0 => Check::fail(NAME, found, remedy),
-        ..WARN_DAYS => Check::warn(NAME, found, remedy),
-        _ => Check::ok(NAME, found),
+        None => Check::fail(NAME, found, remedy),
+        Some(..WARN_DAYS) => Check::warn(NAME, found, remedy),
+        Some(WARN_DAYS..) => Check::ok(NAME, found),
     }
 }
 
 fn left(facts: &Facts, now: Timestamp) -> String {
     match days(facts, now) {
-        ..=0 => format!("it ended {}", facts.not_after),
-        days => format!("{days} day(s) left"),
+        None => format!("it ended {}", facts.not_after),
+        Some(days) => format!("{days} day(s) left"),
     }
 }
 
-/// Whole days to its end; 0 and less: it is over.
-fn days(facts: &Facts, now: Timestamp) -> i64 {
+/// Whole days to its end; `None` when it is over.
+fn days(facts: &Facts, now: Timestamp) -> Option<i64> {
     let left = facts.not_after.duration_since(now).as_secs();
-    if left <= 0 { 0 } else { left / 86_400 + 1 }
+    (left > 0).then_some(left / 86_400)
 }
 
 /// Only that somebody takes a connection: what is said there needs a letter.
