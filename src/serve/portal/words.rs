@@ -228,7 +228,7 @@ pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
         Refusal::QuotaSpent => Told::alert(
             "Your data is used up",
             "All the data of this period has been used.",
-            "Renew it with the people who run this network, or wait for your next period.",
+            "Renew your plan with the people who run this network, or wait for your next period.",
         ),
         Refusal::DeviceLimit { limit } => Told::alert(
             "Too many devices",
