@@ -93,10 +93,14 @@ impl Edge {
 }
 
 fn policy(access: &str) -> Policy {
+    policy_at(access, 8080)
+}
+
+fn policy_at(access: &str, http: u16) -> Policy {
     Policy::new(
         vec![access.parse().unwrap()],
         vec!["wan0".parse().unwrap()],
-        Portal { http: 8080, https: 8443, dns: 53, addresses: vec!["192.0.2.80".parse().unwrap()] },
+        Portal { http, https: 8443, dns: 53, addresses: vec!["192.0.2.80".parse().unwrap()] },
         Networks {
             masquerade: vec!["10.20.0.0/24".parse().unwrap()],
             protected: vec!["192.168.255.0/24".parse().unwrap(), "fd99::/64".parse().unwrap()],
@@ -217,6 +221,35 @@ fn only_the_box_answers(edge: &Edge, web: &str, gate: &str) {
     assert_eq!(quic.kind(), ErrorKind::ConnectionRefused, "so that a browser falls back at once");
     let other = ask(phone, web, 4000, SOON).unwrap_err().kind();
     assert!(matches!(other, ErrorKind::HostUnreachable | ErrorKind::PermissionDenied), "{web} {other:?}");
+}
+
+#[test]
+fn a_connection_from_before_the_login_ends_and_does_not_lead_back_to_the_portal() {
+    let edge = Edge::with(policy_at("lan0", 6000));
+    pours(&edge.world.gateway, 6000);
+    let ahead = [WEB4, WEB6, GATEWAY4, GATEWAY6].map(|to| {
+        let target = SocketAddr::new(to.parse().unwrap(), 80);
+        let mut stream = edge.world.phone.inside(|| TcpStream::connect(target).unwrap());
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        stream.read_exact(&mut [0; 4096]).unwrap();
+        stream
+    });
+    edge.admit(&online());
+    let ends = ahead.map(|mut stream| {
+        let began = Instant::now();
+        loop {
+            match stream.read(&mut [0; 65536]) {
+                Ok(1..) if began.elapsed() < BRIEF => {}
+                Ok(_) => break None,
+                Err(error) => break Some(error.kind()),
+            }
+        }
+    });
+    let reset = Some(ErrorKind::ConnectionReset);
+    assert_eq!(ends, [reset, reset, None, None], "what was meant for the portal itself goes on");
+    for web in [WEB4, WEB6] {
+        assert_eq!(connect(&edge.world.phone, web, 80).as_deref(), Ok("web"));
+    }
 }
 
 #[test]

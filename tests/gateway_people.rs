@@ -172,7 +172,7 @@ fn a_mail_server_that_is_away_is_told_and_each_mail_is_sent_once_when_it_is_back
     lab.restart();
     lab.mail_back();
     for address in [EMAIL, "eve@example.net"] {
-        assert_eq!(lab.code(address, 1).len(), 6);
+        assert_eq!(lab.code(address, 1).len(), 8);
     }
     until(&lab, || mail_warning(&lab).is_none().then_some(()));
     lab.restart();

@@ -5,244 +5,33 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods, reason = "a test may look at the clock and sleep")]
 
+#[path = "support/browser.rs"]
+mod browser;
 #[path = "support/portal_lab.rs"]
 mod portal_lab;
 mod support;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
-use axum::http::Method;
-use fantoccini::error::CmdError;
-use fantoccini::wd::WebDriverCompatibleCommand;
-use fantoccini::{Client, ClientBuilder, Locator};
-use hyper_util::client::legacy::connect::HttpConnector;
+use browser::Phone;
 use portal_lab::{Certificate, Lab, NAME};
-use serde_json::{Value, json};
 
 const EMAIL: &str = "ada@example.net";
 const PASSWORD: &str = "a long enough pass phrase";
 
-/// A command of Chromium's own protocol.
-#[derive(Debug)]
-struct Cdp(&'static str, Value);
-
-impl WebDriverCompatibleCommand for Cdp {
-    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
-        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
-    }
-
-    fn method_and_body(&self, _: &url::Url) -> (Method, Option<String>) {
-        (Method::POST, Some(json!({ "cmd": self.0, "params": self.1 }).to_string()))
-    }
-}
-
-/// Chromium behind its driver, as a small phone without script.
-struct Phone {
-    client: Client,
-    driver: Child,
-    /// Removed when the phone is.
-    _profile: tempfile::TempDir,
-}
-
-impl Phone {
-    async fn new(lab: &Lab, kind: Certificate) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let driver = Command::new("chromedriver")
-            .arg(format!("--port={port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromium-driver; run .ci/deps");
-        let profile = tempfile::tempdir().unwrap();
-        // A captive network: every name leads to the plain door, ours to the one with the pages.
-        let pages: SocketAddr = if kind == Certificate::Configured { lab.https } else { lab.http };
-        let rules = format!("MAP {NAME} {pages}, MAP * {}", lab.http);
-        let arguments = [
-            "--headless=new".to_owned(),
-            "--no-sandbox".to_owned(),
-            "--disable-gpu".to_owned(),
-            "--disable-dev-shm-usage".to_owned(),
-            "--no-first-run".to_owned(),
-            "--disable-background-networking".to_owned(),
-            "--disable-component-update".to_owned(),
-            "--disable-sync".to_owned(),
-            "--ignore-certificate-errors".to_owned(),
-            "--hide-scrollbars".to_owned(),
-            format!("--user-data-dir={}", profile.path().display()),
-            format!("--host-resolver-rules={rules}"),
-        ];
-        let mut wanted = serde_json::Map::new();
-        wanted.insert("goog:chromeOptions".into(), json!({ "args": arguments }));
-        wanted.insert("acceptInsecureCerts".into(), true.into());
-        let mut builder = ClientBuilder::new(HttpConnector::new());
-        builder.capabilities(wanted);
-        let mut client = None;
-        for _ in 0..100 {
-            match builder.connect(&format!("http://127.0.0.1:{port}")).await {
-                Ok(made) => {
-                    client = Some(made);
-                    break;
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-            }
-        }
-        let phone = Self { client: client.expect("chromedriver answers"), driver, _profile: profile };
-        let size = json!({ "width": 320, "height": 640, "deviceScaleFactor": 2, "mobile": true });
-        phone.cdp("Emulation.setDeviceMetricsOverride", size).await;
-        phone.cdp("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
-        phone
-    }
-
-    async fn cdp(&self, command: &'static str, parameters: Value) -> Value {
-        self.client.issue_cmd(Cdp(command, parameters)).await.unwrap()
-    }
-
-    async fn open(&self, url: &str) {
-        self.client.goto(url).await.unwrap();
-    }
-
-    async fn path(&self) -> String {
-        self.client.current_url().await.unwrap().path().to_owned()
-    }
-
-    async fn heading(&self) -> String {
-        self.client.find(Locator::Css("h1")).await.unwrap().text().await.unwrap()
-    }
-
-    async fn body(&self) -> String {
-        self.client.find(Locator::Css("body")).await.unwrap().text().await.unwrap()
-    }
-
-    /// Presses Tab until the wanted element has the focus, and says which it passed.
-    async fn tab_to(&self, css: &str) -> Vec<String> {
-        let wanted = self.client.find(Locator::Css(css)).await.unwrap();
-        let mut passed = Vec::new();
-        for _ in 0..40 {
-            self.press("Tab", 9, "").await;
-            let active = self.client.active_element().await.unwrap();
-            let name = active.attr("name").await.unwrap().or(active.attr("href").await.unwrap());
-            passed.push(name.unwrap_or_else(|| "(button)".to_owned()));
-            if active.element_id() == wanted.element_id() {
-                return passed;
-            }
-        }
-        panic!("{css} is not reached by Tab: {passed:?}");
-    }
-
-    async fn press(&self, key: &str, code: u32, text: &str) {
-        for kind in ["keyDown", "keyUp"] {
-            let text = if kind == "keyDown" { text } else { "" };
-            let event = json!({ "type": kind, "key": key, "code": key, "text": text,
-                "windowsVirtualKeyCode": code, "nativeVirtualKeyCode": code });
-            self.cdp("Input.dispatchKeyEvent", event).await;
-        }
-    }
-
-    async fn write(&self, text: &str) {
-        self.cdp("Input.insertText", json!({ "text": text })).await;
-    }
-
-    async fn enter(&self) {
-        let before = self.client.find(Locator::Css("html")).await.unwrap();
-        self.press("Enter", 13, "\r").await;
-        self.left(&before).await;
-    }
-
-    /// Follows a link or sends a form.
-    async fn click(&self, css: &str) {
-        let before = self.client.find(Locator::Css("html")).await.unwrap();
-        self.client.find(Locator::Css(css)).await.unwrap().click().await.unwrap();
-        self.left(&before).await;
-    }
-
-    /// Waits until the page of that element is gone and another is there.
-    async fn left(&self, before: &fantoccini::elements::Element) {
-        for _ in 0..200 {
-            let gone = before.tag_name().await.is_err();
-            if gone && self.client.find(Locator::Css("footer")).await.is_ok() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("no other page came");
-    }
-
-    /// What holds on every page: it fits, its fields have labels, its targets are large enough.
-    async fn check(&self, name: &str) {
-        let metrics = self.cdp("Page.getLayoutMetrics", json!({})).await;
-        let width = metrics["cssContentSize"]["width"].as_f64().unwrap();
-        assert!(width <= 320.0, "{name} is {width} px wide");
-        self.check_labels(name).await;
-        self.check_targets(name).await;
-        self.shoot(name, "light").await;
-        self.scheme("dark").await;
-        self.shoot(name, "dark").await;
-        self.scheme("light").await;
-    }
-
-    async fn check_labels(&self, name: &str) {
-        for field in self.client.find_all(Locator::Css("input:not([type=hidden]), select")).await.unwrap() {
-            let id = field.attr("id").await.unwrap().unwrap();
-            let label = self.client.find(Locator::Css(&format!("label[for='{id}']"))).await;
-            assert!(!label.unwrap().text().await.unwrap().is_empty(), "{name}: {id} has no label");
-        }
-    }
-
-    async fn check_targets(&self, name: &str) {
-        let targets = "input:not([type=hidden]), select, button, .btn, footer a, .brand";
-        for target in self.client.find_all(Locator::Css(targets)).await.unwrap() {
-            let (x, _, w, h) = target.rectangle().await.unwrap();
-            assert!(h >= 43.9, "{name}: a target is {h} px high");
-            assert!(x >= 0.0 && x + w <= 320.0, "{name}: a target reaches from {x} to {}", x + w);
-        }
-    }
-
-    async fn scheme(&self, scheme: &str) {
-        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
-        self.cdp("Emulation.setEmulatedMedia", features).await;
-    }
-
-    /// The whole page as a picture, for people to look at.
-    async fn shoot(&self, name: &str, scheme: &str) {
-        let metrics = self.cdp("Page.getLayoutMetrics", json!({})).await;
-        let height = metrics["cssContentSize"]["height"].as_f64().unwrap();
-        let clip = json!({ "x": 0, "y": 0, "width": 320, "height": height, "scale": 1 });
-        let wanted = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
-        let shot = self.cdp("Page.captureScreenshot", wanted).await;
-        let octets = base64::Engine::decode(
-            &base64::engine::general_purpose::STANDARD,
-            shot["data"].as_str().unwrap(),
-        );
-        std::fs::write(gallery().join(format!("{name}-{scheme}.png")), octets.unwrap()).unwrap();
-    }
-}
-
-impl Drop for Phone {
-    fn drop(&mut self) {
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
-    }
-}
-
-/// Where the pictures are.
-fn gallery() -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("portal");
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-/// Ends the browser in order, so that it leaves no process behind.
-async fn close(phone: Phone) -> Result<(), CmdError> {
-    phone.client.clone().close().await
+/// A captive network: every name leads to the plain door, ours to the one with the pages.
+async fn phone(lab: &Lab, kind: Certificate) -> Phone {
+    let pages: SocketAddr = if kind == Certificate::Configured { lab.https } else { lab.http };
+    let rules = format!("--host-resolver-rules=MAP {NAME} {pages}, MAP * {}", lab.http);
+    let more = [rules, "--ignore-certificate-errors".to_owned()];
+    Phone::start("portal", Command::new("chromedriver"), &more).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stranger_gets_from_the_captive_probe_to_an_account_without_script() {
     let lab = Lab::open(Certificate::Configured).await;
-    let phone = Phone::new(&lab, Certificate::Configured).await;
+    let phone = phone(&lab, Certificate::Configured).await;
     phone.open("http://captive.apple.com/hotspot-detect.html").await;
     assert_eq!(phone.client.current_url().await.unwrap().as_str(), format!("https://{NAME}/"));
     assert_eq!(phone.heading().await, "Get online");
@@ -298,7 +87,7 @@ async fn a_stranger_gets_from_the_captive_probe_to_an_account_without_script() {
     phone.check("08-status").await;
     phone.click("form button").await;
     assert_eq!(phone.path().await, "/");
-    close(phone).await.unwrap();
+    phone.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -318,7 +107,7 @@ async fn a_subscriber_logs_in_by_keyboard_over_plain_pages_where_the_box_made_it
     let page = other.get("/confirm").await;
     other.submit(&page, "/confirm", &[("code", &code)]).await.expect(200);
 
-    let phone = Phone::new(&lab, Certificate::MadeHere).await;
+    let phone = phone(&lab, Certificate::MadeHere).await;
     phone.open("http://www.msftconnecttest.com/redirect").await;
     assert_eq!(phone.client.current_url().await.unwrap().as_str(), format!("http://{NAME}/"));
     phone.tab_to("main a[href='/login']").await;
@@ -344,5 +133,5 @@ async fn a_subscriber_logs_in_by_keyboard_over_plain_pages_where_the_box_made_it
     phone.check("14-nowhere").await;
     phone.open(&format!("http://{NAME}/plans")).await;
     phone.check("15-plans").await;
-    close(phone).await.unwrap();
+    phone.close().await;
 }

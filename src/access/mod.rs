@@ -62,7 +62,7 @@ pub struct Access {
     listening_since: Timestamp,
 }
 
-/// What [`Access::new`] is built from.
+/// What an `Access` is built from.
 #[derive(Debug)]
 pub struct Parts {
     /// The store.

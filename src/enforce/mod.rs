@@ -6,10 +6,10 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`wanted`] | from who is admitted to what the kernel should hold; pure |
-//! | [`worker`] | the thread: looks, readings, repairs |
-//! | [`eyes`] | who is behind an address |
-//! | [`state`] | how the gateway is, for people |
+//! | `wanted` | from who is admitted to what the kernel should hold; pure |
+//! | `worker` | the thread: looks, readings, repairs |
+//! | `eyes` | who is behind an address |
+//! | `state` | how the gateway is, for people |
 
 mod eyes;
 mod state;

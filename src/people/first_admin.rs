@@ -2,7 +2,7 @@
 //!
 //! A box without staff has a claim code, shown on its console and written to its log at each start
 //! until it is used. Whoever presents it makes the first owner; the command line on the box can do
-//! the same without it. The one rule: both demand that [`DONE`] is absent, so of any number of
+//! the same without it. The one rule: both demand that `DONE` is absent, so of any number of
 //! claims at once exactly one becomes true.
 
 use jiff::Timestamp;

@@ -25,7 +25,7 @@ use crate::store::tables::{KeptAnswer, KeptAnswers};
 /// Decides, commits and answers.
 ///
 /// `draft` reads and decides; it runs again from fresh reads when somebody else changed the same
-/// things meanwhile, at most [`MAX_DRAFTS`] times. `render` makes the answer of what then exists; it
+/// things meanwhile, at most `MAX_DRAFTS` times. `render` makes the answer of what then exists; it
 /// is kept in the same commit when the request has an `Idempotency-Key`.
 ///
 /// # Errors

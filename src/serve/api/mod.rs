@@ -6,7 +6,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`route`] | the table: method, path, access, summary, shapes, handler |
-//! | [`router`] | from the table to answers: identity, access, body, metrics |
+//! | [`mod@router`] | from the table to answers: identity, access, body, metrics |
 //! | [`call`] | one request as a handler sees it |
 //! | [`form`] | JSON bodies, read field by field with all faults at once |
 //! | [`shape`] | answers: objects, lists, errors |

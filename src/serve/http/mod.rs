@@ -9,7 +9,7 @@
 //! | [`server`] | accepts connections, speaks HTTP/1.1, drains at the end |
 //! | [`guard`] | what surrounds each request: id, host, time limit, panic, headers |
 //! | [`listen`] | opens TCP ports |
-//! | [`places`] | how many connections, and how many of one peer |
+//! | `places` | how many connections, and how many of one peer |
 //! | [`tls`] | what TLS is spoken with |
 //! | [`certificate`] | certificates and their keys: read, checked, made |
 //! | [`peer`] | who is on the other end of a connection |

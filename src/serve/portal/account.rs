@@ -15,6 +15,8 @@ use super::page::{DataCard, OnlineCard, ServiceCard, SessionRow, StatusPage, our
 use super::visit::{LOGOUT, login_page};
 use super::words::{self, Told};
 use crate::catalogue::logbook::SessionView;
+use crate::domain::entitlement::{Access, Entitlement};
+use crate::domain::refusal::Refusal;
 use crate::reception::{Account, AccountService, Online, Unconnected};
 
 pub(super) async fn status(State(portal): State<Portal>, asked: Asked) -> Response<Body> {
@@ -42,12 +44,9 @@ pub(super) async fn status(State(portal): State<Portal>, asked: Asked) -> Respon
         heading,
         here: "/status",
         data: data(online.as_ref(), service),
-        online: online.as_ref().map(|online| online_card(online, asked.now, &portal.zone)),
+        online: online.as_ref().map(|online| online_card(online, service, asked.now, &portal.zone)),
         told,
-        service: None,
-        shows_sessions: false,
-        sessions: Vec::new(),
-        may_log_in: online.is_none() && (account.is_none() || asked.device.is_some()),
+        action: action(online.as_ref(), account.as_ref(), &asked),
         may_log_out: online.is_some() || account.is_some(),
         ..empty(&portal, &asked)
     };
@@ -64,7 +63,7 @@ pub(super) async fn customer(State(portal): State<Portal>, asked: Asked) -> Resp
     };
     let told = account.service.as_ref().map_or_else(
         || Some(words::unconnected(&Unconnected::NoService, &portal.zone)),
-        |service| service.verdict.err().map(|refusal| words::refusal(&refusal, &portal.zone)),
+        |service| granted(service).err().map(|refusal| words::refusal(&refusal, &portal.zone)),
     );
     let service = account.service.as_ref();
     let page_ = StatusPage {
@@ -72,11 +71,11 @@ pub(super) async fn customer(State(portal): State<Portal>, asked: Asked) -> Resp
         here: "/customer",
         told,
         data: data(None, service),
-        service: service.map(|service| service_card(&account, service, &portal.zone)),
+        service: service.map(|service| service_card(&account, service, asked.now, &portal.zone)),
         devices: devices::rows(&portal, &asked, account.subscriber.id).await,
         devices_token: asked.token(&portal, DEVICES),
         shows_sessions: true,
-        sessions: account.sessions.iter().map(|one| session_row(one, asked.now, &portal.zone)).collect(),
+        sessions: account.sessions.iter().map(|one| session_row(one, &asked, &portal.zone)).collect(),
         may_log_out: true,
         ..empty(&portal, &asked)
     };
@@ -96,7 +95,7 @@ fn empty(portal: &Portal, asked: &Asked) -> StatusPage {
         devices_token: String::new(),
         shows_sessions: false,
         sessions: Vec::new(),
-        may_log_in: false,
+        action: None,
         may_log_out: false,
         token: asked.token(portal, LOGOUT),
     }
@@ -112,6 +111,33 @@ async fn account(portal: &Portal, asked: &Asked) -> Result<Option<Account>, Resp
     account.map(Some).map_err(|error| our_fault(portal, asked, &error))
 }
 
+/// What a service gives beyond the pages here, or why nothing.
+fn granted(service: &AccountService) -> Result<&Entitlement, Refusal> {
+    match &service.verdict {
+        Ok(Entitlement { access: Access::Captive { reason }, .. }) => {
+            Err(Refusal::Locked { reason: *reason })
+        }
+        Ok(yes) => Ok(yes),
+        Err(refusal) => Err(*refusal),
+    }
+}
+
+/// What brings whoever looks at their connection on.
+fn action(
+    online: Option<&Online>,
+    account: Option<&Account>,
+    asked: &Asked,
+) -> Option<(&'static str, &'static str)> {
+    match (online, account) {
+        (Some(online), _) => online.confirming.map(|_| ("/confirm", "Enter the code")),
+        (None, None) => Some(("/login", "Log in")),
+        (None, Some(account)) => {
+            let is_granted = account.service.as_ref().is_some_and(|service| granted(service).is_ok());
+            (is_granted && asked.device.is_some()).then_some(("/login", "Log in again"))
+        }
+    }
+}
+
 /// A device that is online only to read its mail.
 fn confirming(online: &Online, zone: &TimeZone) -> Option<Told> {
     online.confirming?;
@@ -122,8 +148,8 @@ fn confirming(online: &Online, zone: &TimeZone) -> Option<Told> {
 
 fn why_not(account: &Account, asked: &Asked, zone: &TimeZone) -> Told {
     let Some(service) = &account.service else { return words::unconnected(&Unconnected::NoService, zone) };
-    match (&service.verdict, &asked.device) {
-        (Err(refusal), _) => words::refusal(refusal, zone),
+    match (granted(service), &asked.device) {
+        (Err(refusal), _) => words::refusal(&refusal, zone),
         (Ok(_), None) => words::unconnected(&Unconnected::NotHere, zone),
         (Ok(_), Some(_)) => {
             Told::note("This device is not connected", "Your service is fine.", "Log in again to connect it.")
@@ -131,15 +157,24 @@ fn why_not(account: &Account, asked: &Asked, zone: &TimeZone) -> Told {
     }
 }
 
-fn online_card(online: &Online, now: Timestamp, zone: &TimeZone) -> OnlineCard {
+fn online_card(
+    online: &Online,
+    service: Option<&AccountService>,
+    now: Timestamp,
+    zone: &TimeZone,
+) -> OnlineCard {
     let left = online.ends_at.map(|end| words::span(end.duration_since(now)));
+    let paid_until = service.and_then(|service| granted(service).ok()).map(|yes| yes.ends_at);
+    let goes_on =
+        |paid: Option<Timestamp>| paid.is_none_or(|paid| online.ends_at.is_some_and(|end| end < paid));
     OnlineCard {
-        plan: if online.plan.is_empty() { "To confirm your address".to_owned() } else { online.plan.clone() },
-        since: words::moment(online.since, zone),
+        title: if online.plan.is_empty() { "This device".to_owned() } else { online.plan.clone() },
+        may_return: online.ends_at.is_some() && paid_until.is_some_and(goes_on),
+        since: words::near(online.since, now, zone),
         down: words::speed(online.rates.down.0),
         up: words::speed(online.rates.up.0),
         time_left: left.unwrap_or_else(|| "No limit".to_owned()),
-        ends: online.ends_at.map(|end| words::moment(end, zone)),
+        ends: online.ends_at.map(|end| words::near(end, now, zone)),
         received: words::octets(online.down_octets),
         sent: words::octets(online.up_octets),
     }
@@ -147,10 +182,16 @@ fn online_card(online: &Online, now: Timestamp, zone: &TimeZone) -> OnlineCard {
 
 /// What is left as enforcement sees it; out of how much, where whoever asks may know that.
 fn data(online: Option<&Online>, service: Option<&AccountService>) -> Option<DataCard> {
+    if online.is_some_and(|online| online.confirming.is_some()) {
+        return None;
+    }
     let allowance = service.and_then(|service| service.service.terms.data_allowance);
-    let of_service = service.and_then(|service| service.verdict.ok()?.remaining_octets);
+    let of_service = service.and_then(|service| match granted(service) {
+        Ok(yes) => yes.remaining_octets,
+        Err(refusal) => (refusal == Refusal::QuotaSpent).then_some(0),
+    });
     let Some(left) = online.and_then(|online| online.remaining_octets).or(of_service) else {
-        let is_known = online.is_some() || service.is_some_and(|service| service.verdict.is_ok());
+        let is_known = online.is_some() || service.is_some_and(|service| granted(service).is_ok());
         return is_known.then(|| DataCard { left: "Unlimited".to_owned(), of: None, percent: None });
     };
     let percent = allowance.filter(|all| *all > 0).map(|all| {
@@ -160,36 +201,43 @@ fn data(online: Option<&Online>, service: Option<&AccountService>) -> Option<Dat
     Some(DataCard { left: words::octets(left), of: allowance.map(words::octets), percent })
 }
 
-fn service_card(account: &Account, known: &AccountService, zone: &TimeZone) -> ServiceCard {
+fn service_card(account: &Account, known: &AccountService, now: Timestamp, zone: &TimeZone) -> ServiceCard {
     let (price, period) = words::price(&known.service.terms);
     let (from, until) = known.period;
     ServiceCard {
         plan: known.service.terms.name.to_string(),
         owner: account.subscriber.display_name(),
         number: account.subscriber.customer_number.to_string(),
-        status: match known.status_word {
-            "active" => "Active",
-            "pending" => "Not active yet",
-            "cancelled" => "Ended",
-            _ => "Paused",
+        status: match (known.status_word, granted(known)) {
+            ("active", Ok(_)) => "Active",
+            ("pending", _) => "Not active yet",
+            ("cancelled", _) => "Ended",
+            (_, Err(Refusal::QuotaSpent)) => "Data used up",
+            (_, Err(Refusal::Expired { .. })) => "Run out",
+            (_, Ok(_) | Err(_)) => "Paused",
         },
         price: format!("{price} {period}").trim_end().to_owned(),
-        from: from.map(|at| words::moment(at, zone)),
-        until: until.map(|at| words::moment(at, zone)),
+        from: from.map(|at| words::near(at, now, zone)),
+        until: until.map(|at| words::near(at, now, zone)),
         received: words::octets(known.usage.down_octets),
         sent: words::octets(known.usage.up_octets),
     }
 }
 
-fn session_row(view: &SessionView, now: Timestamp, zone: &TimeZone) -> SessionRow {
+fn session_row(view: &SessionView, asked: &Asked, zone: &TimeZone) -> SessionRow {
     let session = &view.session;
-    let lasted = session.closed_at.unwrap_or(now).duration_since(session.opened_at);
-    let still = if session.closed_at.is_none() { ", still open" } else { "" };
+    let lasted = words::span(session.closed_at.unwrap_or(asked.now).duration_since(session.opened_at));
+    let station = session.calling_station.as_deref().unwrap_or_default();
+    let is_this = asked.device.as_ref().is_some_and(|device| device.mac.to_string() == station);
     SessionRow {
-        began: words::moment(session.opened_at, zone),
-        lasted: format!("{}{still}", words::span(lasted)),
+        began: words::near(session.opened_at, asked.now, zone),
+        lasted: if session.closed_at.is_none() { format!("Online for {lasted}") } else { lasted },
         received: words::octets(view.counters.down_octets),
         sent: words::octets(view.counters.up_octets),
-        device: session.calling_station.clone().unwrap_or_default(),
+        device: match (is_this, station) {
+            (true, _) => "This device".to_owned(),
+            (false, "") => String::new(),
+            (false, station) => format!("Device {station}"),
+        },
     }
 }

@@ -3,19 +3,19 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | [`captive`] | the plain listener: every foreign request to the portal |
-//! | [`door`] | listeners, router and bounds |
-//! | [`certificate`] | the certificate that was configured, or one made here; warnings of its end |
-//! | [`asked`] | one request: which device, which browser, whose visit |
-//! | [`form`] | fields, and the token that shows that a form is ours |
-//! | [`page`] | pages as types; how they leave |
-//! | [`words`] | numbers, times and refusals in plain words |
-//! | [`plans`] | `/`, `/plans` |
-//! | [`signup`] | `/signup`, `/confirm`, `/confirm/{secret}` |
-//! | [`visit`] | `/login`, `/success`, `/logout` |
-//! | [`account`] | `/status`, `/customer` |
-//! | [`devices`] | `/devices` |
-//! | [`capport`] | `/capport/api` (RFC 8908) |
+//! | `captive` | the plain listener: every foreign request to the portal |
+//! | `door` | listeners, router and bounds |
+//! | `certificate` | the certificate that was configured, or one made here; warnings of its end |
+//! | `asked` | one request: which device, which browser, whose visit |
+//! | `form` | fields, and the token that shows that a form is ours |
+//! | `page` | pages as types; how they leave |
+//! | `words` | numbers, times and refusals in plain words |
+//! | `plans` | `/`, `/plans` |
+//! | `signup` | `/signup`, `/confirm`, `/confirm/{secret}` |
+//! | `visit` | `/login`, `/success`, `/logout` |
+//! | `account` | `/status`, `/customer` |
+//! | `devices` | `/devices` |
+//! | `capport` | `/capport/api` (RFC 8908) |
 //!
 //! Pages have no script and need none: phones show them in mini-browsers that re-test the network only
 //! after a real navigation, so each step is a form, a 303 and a new page. The one rule: no URL is ever

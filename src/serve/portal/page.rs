@@ -122,7 +122,8 @@ pub(super) struct StatusPage {
     pub(super) devices_token: String,
     pub(super) shows_sessions: bool,
     pub(super) sessions: Vec<SessionRow>,
-    pub(super) may_log_in: bool,
+    /// Where to go first from here, and the words for it.
+    pub(super) action: Option<(&'static str, &'static str)>,
     pub(super) may_log_out: bool,
     pub(super) token: String,
 }
@@ -148,11 +149,13 @@ pub(super) struct DeviceRow {
 
 /// What a device is doing online.
 pub(super) struct OnlineCard {
-    pub(super) plan: String,
+    pub(super) title: String,
     pub(super) since: String,
     pub(super) down: String,
     pub(super) up: String,
     pub(super) time_left: String,
+    /// Whether what ends is the session only, so that a login brings it back.
+    pub(super) may_return: bool,
     pub(super) ends: Option<String>,
     pub(super) received: String,
     pub(super) sent: String,
@@ -290,3 +293,59 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
          frame-ancestors 'none'; base-uri 'none'"
     )
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The colours of a scheme by name: the first scheme is the light one, the second the dark.
+    fn colours(scheme: usize) -> Vec<(&'static str, u32)> {
+        let block = STYLE.split(":root{").nth(scheme).unwrap().split('}').next().unwrap();
+        let pairs = block.split(';').map(|pair| pair.split_once(":#").unwrap());
+        let colour = |(name, hex): (&'static str, &str)| {
+            let long: String =
+                if hex.len() == 3 { hex.chars().flat_map(|c| [c, c]).collect() } else { hex.into() };
+            (name, u32::from_str_radix(&long, 16).unwrap())
+        };
+        pairs.map(colour).collect()
+    }
+
+    /// WCAG 2.2, "relative luminance".
+    fn luminance(colour: u32) -> f64 {
+        let [_, red, green, blue] = colour.to_be_bytes().map(|octet| {
+            let part = f64::from(octet) / 255.0;
+            if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+        });
+        0.2126 * red + 0.7152 * green + 0.0722 * blue
+    }
+
+    #[test]
+    fn every_text_is_told_from_its_ground_and_every_edge_and_focus_too() {
+        // Level AA: 4.5 for text, 3 for what shows where a field, a button or the focus is.
+        let pairs = [
+            ("ink", "bg card note goodbg badbg", 4.5),
+            ("soft", "bg card note goodbg badbg", 4.5),
+            ("go", "bg card note", 4.5),
+            ("go", "goodbg badbg", 4.5),
+            ("on", "go go2", 4.5),
+            ("good", "goodbg", 4.5),
+            ("bad", "badbg card", 4.5),
+            ("edge", "bg card", 3.0),
+            ("go", "line", 3.0),
+        ];
+        for (scheme, word) in [(1, "light"), (2, "dark")] {
+            let colours = colours(scheme);
+            let of = |name: &str| {
+                let found = colours.iter().find(|(known, _)| *known == format!("--{name}"));
+                luminance(found.unwrap_or_else(|| panic!("no {name}")).1)
+            };
+            for (front, grounds, least) in pairs {
+                for ground in grounds.split(' ') {
+                    let (one, other) = (of(front), of(ground));
+                    let contrast = (one.max(other) + 0.05) / (one.min(other) + 0.05);
+                    assert!(contrast >= least, "{front} on {ground}, {word}: {contrast:.2} of {least}");
+                }
+            }
+        }
+    }
+}

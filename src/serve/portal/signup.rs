@@ -275,10 +275,7 @@ fn code_page(
         Some(wait) if wait.is_zero() => None,
         Some(wait) => {
             let seconds = u32::try_from(wait.as_secs()).unwrap_or(0).saturating_add(1);
-            Some(format!(
-                "Nothing came? You can ask for another code in {}: refresh this page then.",
-                words::wait(seconds)
-            ))
+            Some(format!("You can ask for another code in {}.", words::wait(seconds)))
         }
     };
     let page_ = ConfirmPage {

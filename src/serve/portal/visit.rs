@@ -15,6 +15,7 @@ use super::form::{Form, Input};
 use super::page::{Links, LoginPage, go, message, our_fault, page, told, with_cookies};
 use super::words;
 use crate::base::secret::Secret;
+use crate::domain::refusal::Refusal;
 use crate::people::{CustomerCredentials, PeopleError};
 use crate::reception::{Arrived, ReceptionError, Unconnected};
 
@@ -93,8 +94,17 @@ async fn arrived_page(portal: &Portal, asked: &Asked, login: &str, arrived: &Arr
         }
         (Err(why), Some(status)) => {
             let said = words::unconnected(why, &portal.zone);
-            let links = Links(&[("/customer", "See my account"), ("/login", "Try again")]);
-            with_cookies(told(portal, asked, status, &said, links), cookies)
+            let links: &[_] = match why {
+                Unconnected::Refused(Refusal::DeviceLimit { .. } | Refusal::Busy) => {
+                    &[("/login", "Try again"), ("/customer", "See my account")]
+                }
+                Unconnected::Refused(_)
+                | Unconnected::NotHere
+                | Unconnected::NoService
+                | Unconnected::NotCarriedOut(_)
+                | Unconnected::Store(_) => &[("/customer", "See my account"), ("/login", "Try again")],
+            };
+            with_cookies(told(portal, asked, status, &said, Links(links)), cookies)
         }
         (Ok(_) | Err(_), _) => go("/success", cookies),
     }

@@ -84,14 +84,16 @@ pub(super) fn octets(octets: u64) -> String {
     }
 }
 
-/// `2 days 3 hours`: the two largest units, rounded down.
+/// `2 days 3 h`: the two largest units, rounded down; short, so that it stays on one line of a small phone.
 pub(super) fn span(span: SignedDuration) -> String {
     let seconds = span.as_secs().max(0);
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    let parts = [(days, "day"), (hours, "hour"), (minutes, "minute")];
-    let named = parts.iter().skip_while(|(count, _)| *count == 0).take(2).filter(|(count, _)| *count > 0);
-    let text: Vec<_> = named.map(|(count, unit)| counted(*count, unit)).collect();
-    if text.is_empty() { counted(seconds, "second") } else { text.join(" ") }
+    let whole = if days > 0 { counted(days, "day") } else { String::new() };
+    let parts = [(days, whole), (hours, format!("{hours} h")), (minutes, format!("{minutes} min"))];
+    let named =
+        parts.into_iter().skip_while(|(count, _)| *count == 0).take(2).filter(|(count, _)| *count > 0);
+    let text: Vec<_> = named.map(|(_, text)| text).collect();
+    if text.is_empty() { format!("{seconds} s") } else { text.join(" ") }
 }
 
 /// Time to wait, rounded up.
@@ -109,6 +111,24 @@ pub(super) fn wait(seconds: u32) -> String {
 
 fn counted(count: i64, unit: &str) -> String {
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+/// `Today, 15:20`, `Thu 26 Nov, 15:20`, or with the year where it is another: as people say it, at the site.
+pub(super) fn near(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let (at, now) = (at.to_zoned(zone.clone()), now.to_zoned(zone.clone()));
+    let day = at.date();
+    let form = if day == now.date() {
+        "Today, %H:%M"
+    } else if now.date().tomorrow().is_ok_and(|next| next == day) {
+        "Tomorrow, %H:%M"
+    } else if now.date().yesterday().is_ok_and(|last| last == day) {
+        "Yesterday, %H:%M"
+    } else if day.year() == now.date().year() {
+        "%a %-d %b, %H:%M"
+    } else {
+        "%-d %b %Y, %H:%M"
+    };
+    at.strftime(form).to_string()
 }
 
 /// `Thu 26 Nov 2026, 15:20` where the site is.
@@ -208,12 +228,15 @@ pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
         Refusal::QuotaSpent => Told::alert(
             "Your data is used up",
             "All the data of this period has been used.",
-            "Renew your plan or wait for the next period.",
+            "Renew your plan with the people who run this network, or wait for your next period.",
         ),
         Refusal::DeviceLimit { limit } => Told::alert(
             "Too many devices",
-            format!("Your plan is for {} at a time, and all are online.", counted((*limit).into(), "device")),
-            "Log out on another device, then log in here again.",
+            match limit {
+                1 => "Your plan is for one device at a time, and another one is online.".to_owned(),
+                many => format!("Your plan is for {many} devices at a time, and so many others are online."),
+            },
+            "Log out on another device, then try again here.",
         ),
         Refusal::NotPermittedHere => {
             Told::alert("Not included", "Your service does not include this kind of access.", ASK)
@@ -293,10 +316,22 @@ mod tests {
         assert_eq!(octets(5_000_000_000), "5 GB");
         assert_eq!(octets(999), "999 bytes");
         assert_eq!(span(SignedDuration::from_secs(86_400 + 3_599)), "1 day");
-        assert_eq!(span(SignedDuration::from_secs(7_260)), "2 hours 1 minute");
-        assert_eq!(span(SignedDuration::from_secs(59)), "59 seconds");
+        assert_eq!(span(SignedDuration::from_secs(90_000)), "1 day 1 h");
+        assert_eq!(span(SignedDuration::from_secs(7_260)), "2 h 1 min");
+        assert_eq!(span(SignedDuration::from_secs(59)), "59 s");
         assert_eq!(wait(61), "2 minutes");
         assert_eq!(wait(0), "1 second");
+    }
+
+    #[test]
+    fn a_day_is_named_as_people_name_it_where_the_site_is() {
+        let zone = TimeZone::get("Africa/Lagos").unwrap();
+        let said = |at: &str| near(at.parse().unwrap(), "2026-11-26T22:30:00Z".parse().unwrap(), &zone);
+        assert_eq!(said("2026-11-26T08:00:00Z"), "Today, 09:00");
+        assert_eq!(said("2026-11-26T23:30:00Z"), "Tomorrow, 00:30");
+        assert_eq!(said("2026-11-25T22:59:00Z"), "Yesterday, 23:59");
+        assert_eq!(said("2026-12-26T08:00:00Z"), "Sat 26 Dec, 09:00");
+        assert_eq!(said("2027-01-02T08:00:00Z"), "2 Jan 2027, 09:00");
     }
 
     #[test]

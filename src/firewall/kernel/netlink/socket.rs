@@ -1,6 +1,6 @@
 //! A netlink socket: sends a request and hands each message of the answer to the caller. It knows no
 //! subsystem. It blocks, for microseconds where the kernel answers at once (netfilter does). The one
-//! rule: it listens to the kernel only, and never longer than [`PATIENCE`].
+//! rule: it listens to the kernel only, and never longer than `PATIENCE`.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
