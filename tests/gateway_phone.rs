@@ -140,3 +140,31 @@ fn the_minutes_to_read_the_mail_pass_packets_and_end_and_a_logout_ends_them_too(
     assert!(!lab.is_online(&lab.world.phone), "no packet passes after the logout");
     assert!(lab.open_sessions().is_empty());
 }
+
+#[test]
+fn a_device_reads_its_time_and_octets_left_from_the_captive_portal_api() {
+    let lab = GatewayLab::new();
+    let limits = json!({ "data_allowance": 1, "validity_hours": 2 });
+    lab.free_plan("free", 20, 5, &limits);
+    let url = format!("https://{PORTAL}/capport/api");
+    let ask = || lab.phone_curl(&["-H", "Accept: application/captive+json", &url]).json(200);
+    let before = ask();
+    assert_eq!(before["captive"], true, "{before}");
+    assert!(before["seconds-remaining"].is_null() && before["bytes-remaining"].is_null(), "{before}");
+    lab.join(&lab.world.phone, EMAIL, "free");
+    let fresh = ask();
+    assert_eq!(fresh["captive"], false, "{fresh}");
+    let seconds = fresh["seconds-remaining"].as_u64().unwrap();
+    assert!((7_000..=7_200).contains(&seconds), "{fresh}");
+    let left = fresh["bytes-remaining"].as_u64().unwrap();
+    assert!((900_000_000..=1_000_000_000).contains(&left), "{fresh}");
+    let download = lab.download(&lab.world.phone, POURING);
+    let until = Instant::now() + Duration::from_secs(20);
+    while download.octets() < 2_000_000 {
+        assert!(Instant::now() < until, "nothing comes");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    drop(download);
+    let used = ask()["bytes-remaining"].as_u64().unwrap();
+    assert!(used + 2_000_000 <= left, "{used} of {left}: what passed is counted when it is asked");
+}
