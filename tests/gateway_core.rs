@@ -12,8 +12,8 @@ mod netns;
 #[path = "support/radius_lab.rs"]
 mod radius_lab;
 
-use std::io::ErrorKind;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{ErrorKind, Read as _};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use dotmac_edge::access::{self, Holder, Report};
@@ -29,6 +29,7 @@ use dotmac_edge::domain::session::{CloseReason, Counters, ReportKind};
 use dotmac_edge::store::Vault;
 use dotmac_edge::store::snapshot::credential_context;
 use gateway_core_lab::{Place, Running};
+use jiff::SignedDuration;
 use netns::{OTHER4, PHONE_MAC, PHONE4, WEB4, WEB6, connect};
 use uuid::Uuid;
 
@@ -215,22 +216,140 @@ fn a_nas_that_speaks_of_a_device_that_is_online_here_speaks_of_the_same_session(
     tell(&running, &report(ReportKind::Start, 0, 0));
     send(&place, 100);
     running.read(ADA.0);
+    let counted = running.usage();
+    assert!(counted.1 >= 100 * 1028, "{counted:?}");
     tell(&running, &report(ReportKind::Interim, 5_000_000, 60));
     let sessions = running.sessions();
     assert_eq!(sessions.len(), 1, "{sessions:?}");
-    assert_eq!((sessions[0].0.id, sessions[0].1.down_octets), (id, 5_000_000));
+    assert_eq!(sessions[0].0.id, id);
+    assert_eq!(running.usage(), counted, "what the kernel counted is not counted again");
     let running = {
         running.stop();
         place.start()
     };
+    // It roams: the new access point speaks before the old one says that it has left.
+    let roamed = Report { acct_session_id: "ap-9".into(), ..report(ReportKind::Start, 0, 0) };
+    tell(&running, &roamed);
+    tell(&running, &report(ReportKind::Stop, 6_000_000, 90));
     tell(&running, &report(ReportKind::Stop, 6_000_000, 90));
     running.look(ADA.0);
+    assert_eq!(place.reaches(WEB4).as_deref(), Ok("web"), "it is still here");
+    let left = Report { acct_session_id: "ap-9".into(), ..report(ReportKind::Stop, 9_000_000, 20) };
+    tell(&running, &left);
+    running.look(ADA.0);
     assert_eq!(place.reaches(WEB4), Err(ErrorKind::ConnectionRefused), "it has left");
-    tell(&running, &report(ReportKind::Stop, 6_000_000, 90));
+    let running = {
+        running.stop();
+        place.start()
+    };
+    tell(&running, &left);
     let sessions = running.sessions();
     assert_eq!(sessions.len(), 1, "{sessions:?}");
     assert!(sessions[0].0.closed_at.is_some());
-    assert_eq!(running.usage().0, 6_000_000, "each octet once, whoever counted it");
+    let down = running.usage().0;
+    assert!((counted.0..counted.0 + 10_000).contains(&down), "each octet once, by the kernel: {down}");
+    running.stop();
+}
+
+#[test]
+fn a_stop_that_is_the_first_word_ends_the_presence_that_it_speaks_of_and_no_later_one() {
+    let place = Place::new();
+    let running = place.start();
+    running.put(&ada());
+    let phone = place.phone(&running);
+    let before = report(ReportKind::Stop, 3_000, 10);
+    running.online(&phone, ADA);
+    tell(&running, &Report { acct_session_id: "ap-1".into(), ..before });
+    assert_eq!(place.reaches(WEB4).as_deref(), Ok("web"), "that one came before");
+    tell(&running, &report(ReportKind::Stop, 6_000_000, 0));
+    running.look(ADA.0);
+    assert_eq!(place.reaches(WEB4), Err(ErrorKind::ConnectionRefused));
+    assert!(running.usage().0 < 10_000, "{:?}", running.usage());
+    running.stop();
+}
+
+#[test]
+fn a_reading_of_the_new_speed_never_comes_before_the_last_one_of_the_old() {
+    let place = Place::new();
+    let running = place.start();
+    running.put(&ada());
+    let phone = place.phone(&running);
+    running.online(&phone, ADA);
+    for round in 0..5u64 {
+        send(&place, 40);
+        let mut other = ada();
+        other.terms.rates.down = Download(BitsPerSecond::new(30_000_000 + round * 1_000_000).unwrap());
+        running.put(&other);
+        running.runtime.block_on(async {
+            let (looked, read) =
+                tokio::join!(running.enforcer.carry_out(ADA.0), running.enforcer.read(ADA.0));
+            looked.unwrap();
+            read.unwrap();
+        });
+    }
+    send(&place, 40);
+    running.read(ADA.0);
+    let (_, counters) = running.sessions()[0].clone();
+    assert!((240 * 1028..241 * 1028).contains(&counters.up_octets), "{counters:?}");
+    running.stop();
+}
+
+#[test]
+fn a_small_quota_is_over_soon_after_it_is_spent() {
+    let place = Place::new();
+    let running = place.start();
+    let mut small = ada();
+    small.terms.data_allowance = Some(1_000_000);
+    running.put(&small);
+    let phone = place.phone(&running);
+    running.online(&phone, ADA);
+    let target: SocketAddr = format!("{WEB4}:6000").parse().unwrap();
+    let got = place.world.phone.inside(move || {
+        let mut stream = TcpStream::connect(target).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let (mut got, mut buffer) = (0, vec![0; 65_536]);
+        let began = Instant::now();
+        while let Ok(count @ 1..) = stream.read(&mut buffer) {
+            got += count;
+            assert!(began.elapsed() < Duration::from_secs(30), "nobody stops it");
+        }
+        got
+    });
+    // A second's worth may pass at once (2.5 MB), and readings are a quarter of a second apart.
+    assert!((1_000_000..7_000_000).contains(&got), "{got}");
+    running.stop();
+}
+
+#[test]
+fn a_clock_that_is_set_makes_nobody_idle() {
+    let place = Place::new();
+    let running = place.start();
+    running.put(&ada());
+    let phone = place.phone(&running);
+    running.online(&phone, ADA);
+    running.read(ADA.0);
+    let hour = SignedDuration::from_hours(1);
+    let later = Clock::System.now().checked_add(hour).unwrap();
+    running.access.clock_was_set(hour);
+    let due = running.runtime.block_on(running.access.end_due(later)).unwrap();
+    assert_eq!(due.ended, 0);
+    let much_later = later.checked_add(hour).unwrap();
+    let due = running.runtime.block_on(running.access.end_due(much_later)).unwrap();
+    assert_eq!(due.ended, 1, "an hour in which nothing passed is one");
+    running.stop();
+}
+
+#[test]
+fn the_sessions_of_a_box_that_is_no_gateway_any_more_end() {
+    let place = Place::new();
+    let running = place.start();
+    running.put(&ada());
+    let phone = place.phone(&running);
+    running.online(&phone, ADA);
+    let ended = running.runtime.block_on(running.access.end_local_sessions(Clock::System.now()));
+    assert_eq!(ended.unwrap(), 1);
+    assert!(running.sessions()[0].0.closed_at.is_some());
+    assert_eq!(running.access.local_sessions(), 0);
     running.stop();
 }
 

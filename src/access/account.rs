@@ -82,7 +82,7 @@ enum Undo {
 struct Planned {
     unit: Unit,
     undo: Undo,
-    /// A session that it ends, whose other keys must be remembered, too.
+    /// A session that it ends, whose other keys must be remembered, too; or the one key that it ends.
     ended: Option<(Session, Counters)>,
 }
 
@@ -140,19 +140,22 @@ impl Access {
     /// A session of a device that is online at this box under the same service is the same presence: from
     /// now on the reports under this key are of that session.
     fn join(&self, report: &Report, key: &str) -> Option<String> {
-        match report.kind {
-            ReportKind::Start | ReportKind::Interim => {}
-            ReportKind::Stop => return None,
-        }
         let mac = report.station.as_deref()?.parse().ok()?;
         let granted = report.class.as_deref().and_then(|class| self.class_key.read(class));
         let login = granted
             .and_then(|(service, _)| self.snapshot.service(service))
             .or_else(|| self.snapshot.login(&report.username))?;
-        if self.sessions.shard(key).open.contains_key(key) {
-            return None;
+        {
+            let shard = self.sessions.shard(key);
+            if shard.open.contains_key(key) || shard.ended.contains_key(&self.sessions.hash(key)) {
+                return None;
+            }
         }
         let held = self.sessions.locals().of_service(login.service.id, mac).cloned()?;
+        // A Stop of before is of an earlier presence, whose end must not be the end of this one.
+        if report.kind == ReportKind::Stop && report.happened_at < held.opened_at {
+            return None;
+        }
         let mut shard = self.sessions.shard(&held.key);
         let entry = shard.open.get_mut(&held.key)?;
         if entry.session.also.len() >= MOST_REPORTERS {
@@ -273,7 +276,7 @@ impl Access {
     ) -> Result<Planned, CommitError> {
         let Some(entry) = shard.open.get_mut(key) else { return Err(vanished(key)) };
         let before = entry.counters;
-        entry.counters = before.max(counters);
+        entry.counters = before.max(told(&entry.session, counters));
         let (id, service) = (entry.session.id, entry.session.service_id);
         let login = service.and_then(|id| self.snapshot.service(id));
         let mut unit = Unit::natural();
@@ -294,9 +297,13 @@ impl Access {
         counters: Counters,
         now: Timestamp,
     ) -> Result<Planned, CommitError> {
+        if let Some(left) = self.leave(shard, key, report) {
+            let touched = self.plan_touch(shard, key, counters, now)?;
+            return Ok(Planned { ended: Some(left), ..touched });
+        }
         let Some(entry) = self.sessions.remove_open(shard, key) else { return Err(vanished(key)) };
         let before = entry.counters;
-        let after = before.max(counters);
+        let after = before.max(told(&entry.session, counters));
         let undo = Undo::Reopen {
             entry: Box::new(Entry {
                 session: entry.session.clone(),
@@ -316,6 +323,24 @@ impl Access {
         Ok(Planned { unit, undo, ended: Some((session, after)) })
     }
 
+    /// One of several reporters of a presence has ended its part: the device has roamed, and goes on. Gives
+    /// what is to be remembered of the key that ended; `None` where the session ends with it.
+    fn leave(&self, shard: &mut Shard, key: &str, report: &Report) -> Option<(Session, Counters)> {
+        let own = session_key(report.nas_id, report.nas_address, &report.acct_session_id);
+        let entry = shard.open.get_mut(key)?;
+        if !entry.session.also.iter().any(|alias| *alias != own) {
+            return None;
+        }
+        entry.session.also.retain(|alias| *alias != own);
+        // Each report writes the record until a restart reads it back.
+        entry.revived = true;
+        self.sessions.locals().remove_alias(&own);
+        let mut left = entry.session.clone();
+        left.also = if own == key { Vec::new() } else { vec![own] };
+        close_at(&mut left, report.happened_at, CloseReason::Stop { cause: report.terminate_cause });
+        Some((left, entry.counters))
+    }
+
     fn plan_touch_ended(
         &self,
         shard: &mut Shard,
@@ -325,6 +350,7 @@ impl Access {
     ) -> Result<Planned, CommitError> {
         let Some(ended) = shard.ended.get_mut(&self.sessions.hash(key)) else { return Err(vanished(key)) };
         let before = ended.counters();
+        let counters = if ended.is_local { without_octets(counters) } else { counters };
         let after = before.max(counters);
         ended.octets = (after.down_octets, after.up_octets, after.seconds);
         let (id, service) = (ended.id, ended.service_id);
@@ -459,6 +485,7 @@ fn ended_of(record: &Record<Sessions>, closed_at: Timestamp) -> Ended {
         opened_at: record.body.opened_at,
         closed_at,
         silent: is_silent(record),
+        is_local: record.body.local.is_some(),
         octets: (counters.down_octets, counters.up_octets, counters.seconds),
     }
 }
@@ -488,6 +515,16 @@ fn began_at(report: &Report) -> Timestamp {
     report.happened_at.checked_sub(SignedDuration::from_secs(passed)).unwrap_or(report.happened_at)
 }
 
+/// What a report tells of a session: of one on this box's own interfaces only that it goes on, since the
+/// kernel counts it and the same octets must not count twice.
+fn told(session: &Session, counters: Counters) -> Counters {
+    if session.local.is_some() { without_octets(counters) } else { counters }
+}
+
+fn without_octets(counters: Counters) -> Counters {
+    Counters { seconds: counters.seconds, heard_millis: counters.heard_millis, ..Counters::default() }
+}
+
 /// Ends a session, never before it began.
 pub(super) fn close_at(session: &mut Session, at: Timestamp, why: CloseReason) {
     session.closed_at = Some(at.max(session.opened_at));
@@ -510,6 +547,7 @@ pub(super) fn event_of(session: &Session, counters: Counters) -> serde_json::Val
     serde_json::json!({
         "service_id": session.service_id,
         "nas_id": session.nas_id,
+        "is_local": session.local.is_some(),
         "opened_at": session.opened_at,
         "closed_at": session.closed_at,
         "down_octets": counters.down_octets,

@@ -5,8 +5,6 @@
 //! commit. Devices of one holder share a counter; what it rose by is shared out evenly among their open
 //! sessions, so a session's numbers are exact while it is alone, and their sum always is.
 
-use std::sync::Arc;
-
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
@@ -25,41 +23,108 @@ struct Rise {
     holder: Uuid,
     body: GatewayMeter,
     credited: [u64; 4],
-    /// Whether the store knows this life of the counters.
+    /// Whether the store may not know this life of the counters.
     is_new: bool,
     delta: [u64; 4],
     sessions: Vec<(SessionId, Box<str>)>,
 }
 
+/// Readings that go into one commit.
+#[derive(Default)]
+struct Part<'a> {
+    unit: Unit,
+    readings: Vec<&'a Counted>,
+    holders: Vec<Uuid>,
+    ended: Vec<(Uuid, Uuid)>,
+}
+
 impl Access {
-    /// Counts readings; durable when it returns. Readings of one holder must come in their order.
+    /// Counts readings; durable when it returns. Readings of one holder must come in their order; one that
+    /// comes again changes nothing.
     ///
     /// # Errors
-    /// When the store does not take them; the next reading brings the same again.
-    pub async fn count(self: &Arc<Self>, counted: &[Counted], now: Timestamp) -> Result<(), CommitError> {
-        for chunk in counted.chunks(READINGS_PER_UNIT) {
-            let mut unit = Unit::natural();
-            let mut holders = Vec::new();
-            for one in chunk {
-                let Some(rise) = self.rise(one, now) else { continue };
-                holders.push(rise.holder);
-                unit = self.enter(unit, &rise, now)?;
+    /// When the store cannot take any now; the next reading brings the same again. A reading that the store
+    /// will never take (its record is damaged) is said and left out, and holds up no other.
+    pub async fn count(&self, counted: &[Counted], now: Timestamp) -> Result<(), CommitError> {
+        let mut parts = vec![Part::default()];
+        for one in counted {
+            let is_full = parts.last().is_none_or(|part| part.unit.ops.len() >= OPERATIONS_PER_UNIT);
+            if is_full {
+                parts.push(Part::default());
             }
-            let ended = self.ended_for_good(chunk);
-            unit = ended.iter().fold(unit, |unit, holder| unit.delete::<GatewayMeters>(holder));
-            if unit.ops.is_empty() {
+            if let Some(part) = parts.last_mut() {
+                self.add(part, one, now)?;
+            }
+        }
+        // All are handed over before the first is waited for, so that they share the disk's syncs.
+        let submitted: Vec<_> = parts.iter().map(|part| self.store.try_submit(part.unit.clone())).collect();
+        let mut outcome = Ok(());
+        for (part, submitted) in parts.into_iter().zip(submitted) {
+            let taken = match submitted {
+                Ok(waiting) => waiting.await.map(|_| ()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = self.settle(&part, taken, now).await {
+                outcome = Err(error);
+            }
+        }
+        outcome
+    }
+
+    fn add<'a>(&self, part: &mut Part<'a>, one: &'a Counted, now: Timestamp) -> Result<(), CommitError> {
+        let rise = self.rise(one, now);
+        let mut unit = std::mem::take(&mut part.unit);
+        if let Some(rise) = &rise {
+            part.holders.push(rise.holder);
+            unit = self.enter(unit, rise, now)?;
+        }
+        if let Some(holder) = self.ended_for_good(one) {
+            part.ended.push((holder, one.generation));
+            unit = unit.delete::<GatewayMeters>(&holder);
+        }
+        part.unit = unit;
+        part.readings.push(one);
+        Ok(())
+    }
+
+    /// Memory follows what became of a part. What the store refused for its content is tried one by one,
+    /// so that one bad record holds up nobody else.
+    async fn settle(
+        &self,
+        part: &Part<'_>,
+        taken: Result<(), CommitError>,
+        now: Timestamp,
+    ) -> Result<(), CommitError> {
+        let Err(error) = taken else {
+            let mut locals = self.sessions.locals();
+            for (holder, generation) in &part.ended {
+                locals.forget_metered(*holder, *generation);
+            }
+            return Ok(());
+        };
+        self.mark_ahead(&part.holders);
+        if !is_of_its_content(&error) {
+            return Err(error);
+        }
+        for one in &part.readings {
+            let mut alone = Part::default();
+            self.add(&mut alone, one, now)?;
+            if alone.unit.ops.is_empty() {
                 continue;
             }
-            let outcome = self.store.commit(unit).await;
-            let mut locals = self.sessions.locals();
-            match outcome {
-                Ok(_) => ended.iter().for_each(|holder| locals.forget_metered(*holder)),
-                Err(error) => {
-                    for holder in holders {
-                        if let Some(metered) = locals.metered(holder) {
-                            metered.ahead = true;
-                        }
+            match self.store.commit(alone.unit.clone()).await {
+                Ok(_) => {
+                    let mut locals = self.sessions.locals();
+                    for (holder, generation) in &alone.ended {
+                        locals.forget_metered(*holder, *generation);
                     }
+                }
+                Err(error) if is_of_its_content(&error) => {
+                    self.mark_ahead(&alone.holders);
+                    tracing::error!(%error, "What one subscriber used cannot be written down");
+                }
+                Err(error) => {
+                    self.mark_ahead(&alone.holders);
                     return Err(error);
                 }
             }
@@ -67,11 +132,24 @@ impl Access {
         Ok(())
     }
 
+    fn mark_ahead(&self, holders: &[Uuid]) {
+        let mut locals = self.sessions.locals();
+        for holder in holders {
+            if let Some(metered) = locals.metered(*holder) {
+                metered.ahead = true;
+            }
+        }
+    }
+
     /// What is new in a reading; memory is moved on to it.
     fn rise(&self, one: &Counted, now: Timestamp) -> Option<Rise> {
         let mut locals = self.sessions.locals();
+        if locals.is_done(one.generation) {
+            return None;
+        }
         let holder = one.holder.or_else(|| locals.holder_of(one.generation))?;
-        let open: Vec<Held> = locals.of_holder(holder);
+        let mut open: Vec<Held> = locals.of_holder(holder);
+        open.truncate(MOST_SHARERS);
         let known = locals.metered(holder).cloned();
         let lead = open
             .last()
@@ -108,7 +186,7 @@ impl Access {
             open.into_iter().map(|held| (held.id, held.key)).collect()
         };
         let body = GatewayMeter { holder, generation: one.generation, lead: lead.0 };
-        Some(Rise { holder, body, credited: read, is_new: same.is_none(), delta, sessions })
+        Some(Rise { holder, body, credited: read, is_new: same.is_none() || ahead, delta, sessions })
     }
 
     /// Enters a rise into a unit: how far it was counted, and to whose sessions it belongs.
@@ -157,18 +235,15 @@ impl Access {
         self.merge(unit, id, login.as_deref(), before, after, now).map(|(unit, ..)| unit)
     }
 
-    /// Holders whose counters ended and who have no open session: nothing needs to be known of those.
-    fn ended_for_good(&self, chunk: &[Counted]) -> Vec<Uuid> {
-        let mut locals = self.sessions.locals();
-        let mut ended = Vec::new();
-        for one in chunk.iter().filter(|one| one.closed) {
-            let Some(holder) = one.holder.or_else(|| locals.holder_of(one.generation)) else { continue };
-            let is_last = locals.metered(holder).is_some_and(|metered| metered.generation == one.generation);
-            if is_last && locals.of_holder(holder).is_empty() {
-                ended.push(holder);
-            }
+    /// A holder whose counters ended and who has no open session: nothing needs to be known of it.
+    fn ended_for_good(&self, one: &Counted) -> Option<Uuid> {
+        if !one.closed {
+            return None;
         }
-        ended
+        let mut locals = self.sessions.locals();
+        let holder = one.holder.or_else(|| locals.holder_of(one.generation))?;
+        let is_last = locals.metered(holder).is_some_and(|metered| metered.generation == one.generation);
+        (is_last && locals.of_holder(holder).is_empty()).then_some(holder)
     }
 }
 
@@ -209,5 +284,19 @@ fn more(before: Counters, share: [u64; 4], lasted: Option<(u64, u64)>) -> Counte
     }
 }
 
-/// Bounds the size of one commit.
-const READINGS_PER_UNIT: usize = 100;
+/// Whether the store would refuse the same again: something is wrong with a record.
+const fn is_of_its_content(error: &CommitError) -> bool {
+    match error {
+        CommitError::Conflict { .. }
+        | CommitError::Taken { .. }
+        | CommitError::Missing { .. }
+        | CommitError::Damaged { .. }
+        | CommitError::Malformed(_) => true,
+        CommitError::Full(_) | CommitError::Unavailable(_) | CommitError::Unknown(_) => false,
+    }
+}
+
+/// Bounds the size of one commit: with one more reading it is still below what the store takes.
+const OPERATIONS_PER_UNIT: usize = 300;
+/// Sessions among which one holder's octets are shared out; the others' come with the next reading.
+const MOST_SHARERS: usize = 200;

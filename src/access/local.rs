@@ -17,14 +17,15 @@ use super::account::{close_at, event_of};
 use super::locals::Held;
 use super::table::Entry;
 use crate::base::entropy::EntropyError;
-use crate::domain::device::Device;
+use crate::domain::device::{Device, MacAddress};
 use crate::domain::entitlement::{Access as Reach, Entitlement};
 use crate::domain::ids::{ServiceId, SessionId, SignupId};
 use crate::domain::nas::GATEWAY;
-use crate::domain::presence::{Admitted, AdmittedDevice};
+use crate::domain::presence::{Admitted, AdmittedDevice, READING_PERIOD};
 use crate::domain::rate::Rates;
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{CloseReason, Counters, Local, OpenedBy, Session};
+use crate::store::Submitted;
 use crate::store::contract::{CommitError, Expected, Unit};
 use crate::store::snapshot::Login;
 use crate::store::tables::{Sessions, session_key};
@@ -73,9 +74,34 @@ pub enum LocalError {
     /// Ours: no random bytes.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
+    /// Another login of the same device does not come to an end.
+    #[error("another login of this device is under way; try again")]
+    Busy,
     /// Ours: every number is in use.
     #[error("sixteen million subscribers are online: there is no number left")]
     NoNumber,
+}
+
+/// A session that is open now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    /// Which.
+    pub id: SessionId,
+    /// Whether it was not open before.
+    pub is_new: bool,
+}
+
+/// A device in the hands of who opens its session.
+struct Alone {
+    access: Arc<Access>,
+    interface: String,
+    mac: MacAddress,
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        self.access.sessions.locals().end_opening(&self.interface, self.mac);
+    }
 }
 
 /// What a look at the local sessions came to.
@@ -120,11 +146,12 @@ impl Access {
         ipv4: Option<Ipv4Addr>,
         holder: Holder,
         now: Timestamp,
-    ) -> Result<SessionId, LocalError> {
+    ) -> Result<Opened, LocalError> {
+        let _alone = self.alone_with(device).await?;
         if let Some(held) = self.local_of(device) {
             if held.local.holder == holder.id() {
                 self.move_local(held.id, ipv4).await?;
-                return Ok(held.id);
+                return Ok(Opened { id: held.id, is_new: false });
             }
             let why = match held.service {
                 None => CloseReason::Confirmed,
@@ -133,9 +160,22 @@ impl Access {
             self.close_local(held.id, why, now).await?;
         }
         if let Some(id) = self.adopt(device, ipv4, &holder).await? {
-            return Ok(id);
+            return Ok(Opened { id, is_new: true });
         }
-        self.open_new(device, ipv4, holder, now).await
+        let id = self.open_new(device, ipv4, holder, now).await?;
+        Ok(Opened { id, is_new: true })
+    }
+
+    /// One at a time opens a session of a device; whoever taps twice waits for the first.
+    async fn alone_with(self: &Arc<Self>, device: &Device) -> Result<Alone, LocalError> {
+        for _ in 0..LOOKS_WHILE_ANOTHER_OPENS {
+            if self.sessions.locals().begin_opening(&device.interface, device.mac) {
+                let (interface, mac) = (device.interface.clone(), device.mac);
+                return Ok(Alone { access: Arc::clone(self), interface, mac });
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        Err(LocalError::Busy)
     }
 
     async fn open_new(
@@ -155,7 +195,7 @@ impl Access {
         }
         let key = local_key(id);
         let counters = Counters { heard_millis: millis(now), ..Counters::default() };
-        let unit = Unit::natural().create::<Sessions>(&id, &session)?.event(
+        let unit = self.once(now)?.create::<Sessions>(&id, &session)?.event(
             "session.started",
             id,
             event_of(&session, counters),
@@ -165,12 +205,32 @@ impl Access {
             let mut shard = self.sessions.shard(&key);
             self.sessions.insert_open(&mut shard, &key, Entry { session, counters, revived: false });
         }
-        if let Err(error) = self.store.commit(unit).await {
+        if let Err(error) = self.durable(self.store.try_submit(unit.clone()), unit).await {
             let mut shard = self.sessions.shard(&key);
             self.sessions.remove_open(&mut shard, &key);
             return Err(error.into());
         }
         Ok(id)
+    }
+
+    fn once(&self, now: Timestamp) -> Result<Unit, CommitError> {
+        let id = self.entropy.uuid_v7(now).map_err(|error| CommitError::Unavailable(error.to_string()))?;
+        Ok(Unit::once(id))
+    }
+
+    /// Waits for a unit that was submitted; when its answer is lost, submits the same one again to find out.
+    async fn durable(&self, first: Result<Submitted, CommitError>, unit: Unit) -> Result<(), CommitError> {
+        let mut outcome = match first {
+            Ok(submitted) => submitted.await,
+            Err(error) => Err(error),
+        };
+        for _ in 1..MOST_SUBMITS {
+            match outcome {
+                Err(CommitError::Unknown(_)) => outcome = self.store.commit(unit.clone()).await,
+                Ok(_) | Err(_) => break,
+            }
+        }
+        outcome.map(|_| ())
     }
 
     fn new_local(
@@ -273,27 +333,30 @@ impl Access {
 
     /// Changes the record of an open session, in memory and on disk; false when it is not open.
     async fn rewrite(&self, key: &str, change: impl FnOnce(&mut Session)) -> Result<bool, CommitError> {
-        let (before, after) = {
+        let (before, unit, submitted) = {
             let mut shard = self.sessions.shard(key);
-            let Some(mut entry) = self.sessions.remove_open(&mut shard, key) else { return Ok(false) };
-            let before = entry.session.clone();
-            change(&mut entry.session);
-            let after = entry.session.clone();
-            self.sessions.insert_open(&mut shard, key, entry);
-            (before, after)
+            let Some(entry) = shard.open.get_mut(key) else { return Ok(false) };
+            let mut after = entry.session.clone();
+            change(&mut after);
+            let unit = self
+                .once(after.opened_at)?
+                .expect::<Sessions>(&after.id, Expected::Present)
+                .put::<Sessions>(&after.id, &after)?;
+            let before = std::mem::replace(&mut entry.session, after);
+            self.sessions.changed(key, &entry.session);
+            // Submitted while the shard is held: what was decided later is written later.
+            (before, unit.clone(), self.store.try_submit(unit))
         };
-        let unit = Unit::natural()
-            .expect::<Sessions>(&after.id, Expected::Present)
-            .put::<Sessions>(&after.id, &after)?;
-        let outcome = self.store.commit(unit).await;
+        let outcome = self.durable(submitted, unit).await;
         if outcome.is_err() {
             let mut shard = self.sessions.shard(key);
-            if let Some(mut entry) = self.sessions.remove_open(&mut shard, key) {
+            if let Some(entry) = shard.open.get_mut(key) {
+                self.sessions.forget_local(&entry.session);
                 entry.session = before;
-                self.sessions.insert_open(&mut shard, key, entry);
+                self.sessions.changed(key, &entry.session);
             }
         }
-        outcome.map(|_| true)
+        outcome.map(|()| true)
     }
 
     /// Ends a local session; durable when it returns. What the kernel counted last comes after it. False
@@ -312,25 +375,31 @@ impl Access {
     }
 
     async fn close_key(&self, key: &str, why: CloseReason, now: Timestamp) -> Result<bool, CommitError> {
-        let (session, entry) = {
+        let (session, entry, unit, submitted) = {
             let mut shard = self.sessions.shard(key);
-            let Some(entry) = self.sessions.remove_open(&mut shard, key) else { return Ok(false) };
+            let Some(entry) = shard.open.get(key) else { return Ok(false) };
             let mut session = entry.session.clone();
             close_at(&mut session, now, why);
+            let unit = self
+                .once(now)?
+                .expect::<Sessions>(&session.id, Expected::Present)
+                .put::<Sessions>(&session.id, &session)?
+                .event("session.ended", session.id, event_of(&session, entry.counters));
+            let login = session.service_id.and_then(|id| self.snapshot.service(id));
+            // What was counted and could not be written down yet goes with it.
+            let counters = entry.counters;
+            let (unit, ..) = self.merge(unit, session.id, login.as_deref(), counters, counters, now)?;
+            let Some(entry) = self.sessions.remove_open(&mut shard, key) else { return Ok(false) };
             self.sessions.remember_ended(&mut shard, key, &session, entry.counters);
-            (session, entry)
+            (session, entry, unit.clone(), self.store.try_submit(unit))
         };
         self.sessions.remember_aliases(&session, entry.counters);
-        let unit = Unit::natural()
-            .expect::<Sessions>(&session.id, Expected::Present)
-            .put::<Sessions>(&session.id, &session)?
-            .event("session.ended", session.id, event_of(&session, entry.counters));
-        let outcome = self.store.commit(unit).await;
+        let outcome = self.durable(submitted, unit).await;
         if outcome.is_err() {
             let mut shard = self.sessions.shard(key);
             self.sessions.insert_open(&mut shard, key, entry);
         }
-        outcome.map(|_| true)
+        outcome.map(|()| true)
     }
 
     /// Ends the only local session of a service when nothing has passed it for a while: its device has gone,
@@ -369,6 +438,27 @@ impl Access {
             }
         }
         Ok(due)
+    }
+
+    /// Ends every local session: this box is no gateway any more, so nobody of them is online.
+    ///
+    /// # Errors
+    /// When the store does not take it; what was not ended is still open.
+    pub async fn end_local_sessions(&self, now: Timestamp) -> Result<usize, CommitError> {
+        let mut ended: usize = 0;
+        let all = self.sessions.locals().all();
+        for held in all {
+            let closed = self.close_key(&held.key, CloseReason::NotAdmitted, now).await?;
+            ended = ended.saturating_add(usize::from(closed));
+        }
+        Ok(ended)
+    }
+
+    /// The clock was set by so much: how long nothing has passed is not longer or shorter for it.
+    pub fn clock_was_set(&self, by: SignedDuration) {
+        let since = **self.listening_since.load();
+        self.listening_since.store(Arc::new(since.checked_add(by).unwrap_or(since)));
+        self.sessions.locals().shift_moved(by);
     }
 
     /// Who may pass now.
@@ -496,8 +586,9 @@ impl Access {
         let secs = login.service.terms.idle_limit_secs.or(self.defaults.load().idle_secs)?;
         let moved = self.sessions.locals().moved_at(held.local.holder).unwrap_or(held.opened_at);
         // What the kernel counts is read now and then, so a holder gets the time between two readings more.
-        let patience = SignedDuration::from_secs(secs.into()) + BETWEEN_READINGS;
-        moved.max(held.opened_at).max(self.listening_since).checked_add(patience).ok()
+        let between_readings = SignedDuration::try_from(READING_PERIOD).unwrap_or(SignedDuration::ZERO);
+        let patience = SignedDuration::from_secs(secs.into()) + between_readings;
+        moved.max(held.opened_at).max(**self.listening_since.load()).checked_add(patience).ok()
     }
 }
 
@@ -531,10 +622,10 @@ pub(super) fn millis(now: Timestamp) -> u64 {
     u64::try_from(now.as_millisecond()).unwrap_or(0)
 }
 
+/// A commit takes milliseconds; who waits longer waits for a store that is ill.
+const LOOKS_WHILE_ANOTHER_OPENS: u32 = 100;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+/// Submits of one unit whose answer is lost.
+const MOST_SUBMITS: u32 = 3;
 /// A phone in a pocket says something at least so often; one that says nothing has gone.
 const GIVES_WAY_AFTER: SignedDuration = SignedDuration::from_mins(3);
-/// How long counters may go unread.
-const BETWEEN_READINGS: SignedDuration = SignedDuration::from_secs(READING_SECS);
-const READING_SECS: i64 = 10;
-/// The same, for whoever reads them.
-pub const READING_PERIOD: Duration = Duration::from_secs(10);

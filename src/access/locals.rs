@@ -4,10 +4,10 @@
 //! A shadow of the open sessions, kept by whoever puts one in or takes one out. The one rule: a number is
 //! of one holder, and is used again as late as can be, since connections outlive their owners.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::Ipv4Addr;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use crate::domain::device::MacAddress;
@@ -21,12 +21,18 @@ pub(super) struct Locals {
     by_device: HashMap<(String, MacAddress), SessionId>,
     holders: HashMap<Uuid, Vec<SessionId>>,
     numbers: HashMap<u32, Uuid>,
+    number_by_holder: HashMap<Uuid, u32>,
     next: u32,
     /// Keys under which other reporters speak of an open session, and its own key.
     aliases: HashMap<String, Box<str>>,
     meters: HashMap<Uuid, Metered>,
     /// The holder's newest session: whose the last octets are when none is open any more.
     leads: HashMap<Uuid, (SessionId, Box<str>)>,
+    /// Lives of counters that were counted to their end, the last ones; a reading of one that comes again
+    /// is no news.
+    done: VecDeque<Uuid>,
+    /// Devices whose session is being opened.
+    opening: HashSet<(String, MacAddress)>,
 }
 
 /// An open local session.
@@ -71,6 +77,7 @@ impl Locals {
         };
         self.by_device.insert((local.interface.clone(), local.mac), session.id);
         self.numbers.insert(local.number, local.holder);
+        self.number_by_holder.insert(local.holder, local.number);
         self.leads.insert(local.holder, (session.id, key.into()));
         let sessions = self.holders.entry(local.holder).or_default();
         if !sessions.contains(&session.id) {
@@ -95,15 +102,15 @@ impl Locals {
             if sessions.is_empty() {
                 self.holders.remove(&holder);
                 self.numbers.remove(&held.local.number);
+                self.number_by_holder.remove(&holder);
             }
         }
     }
 
     /// The holder's number: the one in use, or the next that nobody has.
     pub(super) fn number_of(&mut self, holder: Uuid, seed: u32) -> Option<u32> {
-        let in_use = self.holders.get(&holder).and_then(|ids| ids.first());
-        if let Some(held) = in_use.and_then(|id| self.open.get(id)) {
-            return Some(held.local.number);
+        if let Some(number) = self.number_by_holder.get(&holder) {
+            return Some(*number);
         }
         if self.next == 0 {
             // A restart begins somewhere else, so that the numbers of before are not met at once.
@@ -113,6 +120,7 @@ impl Locals {
             self.next = self.next % MOST_NUMBERS + 1;
             if !self.numbers.contains_key(&self.next) {
                 self.numbers.insert(self.next, holder);
+                self.number_by_holder.insert(holder, self.next);
                 return Some(self.next);
             }
         }
@@ -121,10 +129,10 @@ impl Locals {
 
     /// Gives a number back that no session came of.
     pub(super) fn give_back(&mut self, number: u32) {
-        let is_used = self.open.values().any(|held| held.local.number == number);
-        if !is_used {
-            self.numbers.remove(&number);
-        }
+        let holder = self.numbers.get(&number).copied();
+        let Some(holder) = holder.filter(|holder| !self.holders.contains_key(holder)) else { return };
+        self.numbers.remove(&number);
+        self.number_by_holder.remove(&holder);
     }
 
     pub(super) fn of_device(&self, interface: &str, mac: MacAddress) -> Option<&Held> {
@@ -169,19 +177,53 @@ impl Locals {
         self.aliases.insert(alias, key.into());
     }
 
+    pub(super) fn remove_alias(&mut self, alias: &str) {
+        self.aliases.remove(alias);
+    }
+
     pub(super) fn metered(&mut self, holder: Uuid) -> Option<&mut Metered> {
         self.meters.get_mut(&holder)
     }
 
     pub(super) fn set_metered(&mut self, holder: Uuid, metered: Metered) {
-        self.meters.insert(holder, metered);
+        let generation = metered.generation;
+        if let Some(before) = self.meters.insert(holder, metered)
+            && before.generation != generation
+        {
+            self.note_done(before.generation);
+        }
+    }
+
+    /// Takes a device for somebody who opens its session; false while another does.
+    pub(super) fn begin_opening(&mut self, interface: &str, mac: MacAddress) -> bool {
+        self.opening.insert((interface.to_owned(), mac))
+    }
+
+    pub(super) fn end_opening(&mut self, interface: &str, mac: MacAddress) {
+        self.opening.remove(&(interface.to_owned(), mac));
+    }
+
+    pub(super) fn is_done(&self, generation: Uuid) -> bool {
+        self.done.contains(&generation)
+    }
+
+    fn note_done(&mut self, generation: Uuid) {
+        if self.done.len() >= MOST_DONE {
+            self.done.pop_front();
+        }
+        self.done.push_back(generation);
     }
 
     pub(super) fn lead_of(&self, holder: Uuid) -> Option<(SessionId, Box<str>)> {
         self.leads.get(&holder).cloned()
     }
 
-    pub(super) fn forget_metered(&mut self, holder: Uuid) {
+    pub(super) fn forget_metered(&mut self, holder: Uuid, generation: Uuid) {
+        self.note_done(generation);
+        if self.holders.contains_key(&holder) {
+            // Somebody came back meanwhile: theirs is another life of the counters.
+            return;
+        }
         self.leads.remove(&holder);
         self.meters.remove(&holder);
     }
@@ -192,11 +234,20 @@ impl Locals {
         known.map(|(holder, _)| *holder)
     }
 
+    /// Moves what is remembered of the time by as much as the clock was set.
+    pub(super) fn shift_moved(&mut self, by: SignedDuration) {
+        for metered in self.meters.values_mut() {
+            metered.moved_at = metered.moved_at.checked_add(by).unwrap_or(metered.moved_at);
+        }
+    }
+
     pub(super) fn moved_at(&self, holder: Uuid) -> Option<Timestamp> {
         self.meters.get(&holder).map(|metered| metered.moved_at)
     }
 }
 
+/// Lives of counters remembered after their end: as many as can be owed to a store that is away.
+const MOST_DONE: usize = 4_096;
 /// Marks have 24 bits for the number.
 const MOST_NUMBERS: u32 = 0x00ff_ffff;
 

@@ -28,7 +28,7 @@ use jiff::tz::TimeZone;
 pub use account::{Recorded, Report, Then};
 pub use authenticate::{Answer, Attempt, Evidence};
 pub use class::{CLASS_LENGTH, ClassKey};
-pub use local::{Due, Holder, LocalError, LocalSession, READING_PERIOD, SessionDefaults};
+pub use local::{Due, Holder, LocalError, LocalSession, Opened, SessionDefaults};
 pub use log::{AuthLog, EVENTS_PER_FLUSH, FlushError, Noted};
 pub use meter::OpenSession;
 pub use restart::Restart;
@@ -59,7 +59,7 @@ pub struct Access {
     entropy: Entropy,
     defaults: ArcSwap<SessionDefaults>,
     /// Before it nobody could be heard or counted.
-    listening_since: Timestamp,
+    listening_since: ArcSwap<Timestamp>,
 }
 
 /// What an `Access` is built from.
@@ -96,7 +96,7 @@ impl Access {
             zone,
             entropy,
             defaults: ArcSwap::default(),
-            listening_since: now,
+            listening_since: ArcSwap::from_pointee(now),
         }))
     }
 

@@ -103,6 +103,12 @@ impl Access {
                 .expect::<Sessions>(&session.id, Expected::Present)
                 .put::<Sessions>(&session.id, &session)?
                 .event("session.ended", session.id, event_of(&session, entry.counters));
+            if session.local.is_some() {
+                // What the kernel counted and could not be written down yet goes with it.
+                let login = session.service_id.and_then(|id| self.snapshot.service(id));
+                let counters = entry.counters;
+                (unit, ..) = self.merge(unit, session.id, login.as_deref(), counters, counters, closed_at)?;
+            }
             taken.push((key.as_ref(), entry));
         }
         let outcome = self.store.commit(unit).await;

@@ -62,6 +62,8 @@ pub(super) struct Ended {
     pub(super) closed_at: Timestamp,
     /// Whether it ended by silence alone, so that it may go on after all.
     pub(super) silent: bool,
+    /// Whether this box's own kernel counted it, and not its reporters.
+    pub(super) is_local: bool,
     pub(super) octets: (u64, u64, u64),
 }
 
@@ -105,6 +107,8 @@ impl SessionTable {
         let mut shard = self.shard(&key);
         if session.closed_at.is_some() {
             self.remember_ended(&mut shard, &key, &session, counters);
+            drop(shard);
+            self.remember_aliases(&session, counters);
         } else {
             self.insert_open(&mut shard, &key, Entry { session, counters, revived: false });
         }
@@ -179,6 +183,7 @@ impl SessionTable {
             opened_at: session.opened_at,
             closed_at,
             silent: session.closed_why == Some(CloseReason::Silence),
+            is_local: session.local.is_some(),
             octets,
         };
         shard
@@ -190,6 +195,19 @@ impl SessionTable {
                 }
             })
             .or_insert(ended);
+    }
+
+    /// Notes that an open session's record is another now.
+    pub(super) fn changed(&self, key: &str, session: &Session) {
+        if let Some(service) = session.service_id {
+            self.meter(service, |meter| meter.open(OpenSession::of(session)));
+        }
+        self.locals().insert(key, session);
+    }
+
+    /// Takes what is local of a session out, as it is about to be what it was before.
+    pub(super) fn forget_local(&self, session: &Session) {
+        self.locals().remove(session);
     }
 
     /// The local sessions; never locked before a shard.

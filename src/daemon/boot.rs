@@ -27,7 +27,7 @@ use crate::catalogue::provision::Prover;
 use crate::config::{Config, Engine, Environment, Origin, SecretError, box_key};
 use crate::domain::provisioning::Proof;
 use crate::domain::service::Service;
-use crate::enforce::Enforcer;
+use crate::enforce::{Closed, Enforcer};
 use crate::firewall::kernel::GatewayError;
 use crate::firewall::policy::PolicyError;
 use crate::notify::Post;
@@ -40,7 +40,7 @@ use crate::serve::http::metrics as metrics_page;
 use crate::serve::http::server::{self, Listener};
 use crate::serve::radius as nas_door;
 use crate::serve::radius::{BindError, Bound, Limits, Parts, RadiusDoor, Sockets, Verify};
-use crate::store::contract::ReadError;
+use crate::store::contract::{CommitError, ReadError};
 use crate::store::snapshot::{Snapshot, Unseal};
 use crate::store::vault::{SealedSecret, Vault};
 use crate::store::{OpenError, Options, Store, tables};
@@ -74,6 +74,9 @@ pub enum StartError {
     /// Reading the store back.
     #[error("the store was opened but cannot be read")]
     Read(#[from] ReadError),
+    /// Ending what the gateway of before left.
+    #[error("the sessions of the gateway that this box was cannot be ended")]
+    Commit(#[from] CommitError),
     /// The API's table: our fault.
     #[error("the table of routes is wrong")]
     Routes(#[from] RouteFault),
@@ -121,10 +124,7 @@ pub enum StartError {
 /// What could not be opened, with the setting to look at.
 pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Running, StartError> {
     metrics::install();
-    let vault = open_vault(&config, &entropy)?;
-    let snapshot = Arc::new(Snapshot::new(unsealer(&vault)));
-    let store = open_store(&config, &clock, &entropy, &vault, &snapshot)?;
-    let closed = gateway::close(&config)?;
+    let (Opened { vault, snapshot, store }, closed) = open(&config, &clock, &entropy)?;
     let listeners = bind(&config).await?;
 
     snapshot.load(&store).await?;
@@ -135,6 +135,9 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     let wired =
         gateway::Wiring { access: &access, clock: &clock, entropy: &entropy, health: &health, due: &due };
     let enforcer = closed.map(|closed| gateway::start(closed, &wired)).transpose()?;
+    if enforcer.is_none() {
+        gateway::end_what_it_left(&access, clock.now()).await?;
+    }
     let passwords = passwords(&config, &entropy)?;
     let post = desk::post(&config.mail, &store, &vault, &entropy)?;
     let enforcing = enforcer.as_ref();
@@ -182,6 +185,29 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         claim,
         interim_secs,
     })
+}
+
+/// What is kept on disk, and the key to it.
+struct Opened {
+    vault: Vault,
+    snapshot: Arc<Snapshot>,
+    store: Store,
+}
+
+/// Opens the store and closes the gateway.
+fn open(config: &Config, clock: &Clock, entropy: &Entropy) -> Result<(Opened, Option<Closed>), StartError> {
+    let opened = open_vault(config, entropy).and_then(|vault| {
+        let snapshot = Arc::new(Snapshot::new(unsealer(&vault)));
+        let store = open_store(config, clock, entropy, &vault, &snapshot)?;
+        Ok(Opened { vault, snapshot, store })
+    });
+    let closed = match &opened {
+        // Then the gateway is the other daemon's.
+        Err(StartError::Store(OpenError::Held { .. })) => None,
+        // Strangers stay out even where nothing else can begin.
+        Ok(_) | Err(_) => gateway::close(config)?,
+    };
+    Ok((opened?, closed))
 }
 
 /// Every socket of the doors, bound before anything is answered.

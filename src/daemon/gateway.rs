@@ -4,9 +4,10 @@ use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -18,11 +19,13 @@ use crate::base::entropy::Entropy;
 use crate::base::health::{Health, Severity, Warning};
 use crate::base::jobs::{Activator, Job, Jobs, NameTaken, Outcome, Report};
 use crate::config::{Config, Garden};
+use crate::domain::ids::SubscriberId;
 use crate::domain::presence::{Admitted, Counted};
 use crate::enforce::{Closed, Enforcer, Parts, Presence};
 use crate::firewall::kernel::{Installed, PROGRAM};
 use crate::firewall::name::InterfacePattern;
 use crate::store::Store;
+use crate::store::contract::{CommitError, EventDraft};
 
 /// Puts the rules in force before anything is answered: whoever was online stays so, strangers are captive.
 pub(super) fn close(config: &Config) -> Result<Option<Closed>, StartError> {
@@ -40,6 +43,15 @@ pub(super) fn close(config: &Config) -> Result<Option<Closed>, StartError> {
         }
     }
     Ok(Some(closed))
+}
+
+/// Ends the sessions of the gateway that this box was before its configuration was changed.
+pub(super) async fn end_what_it_left(access: &Access, now: Timestamp) -> Result<(), CommitError> {
+    let ended = access.end_local_sessions(now).await?;
+    if ended > 0 {
+        tracing::warn!(ended, "This box is no gateway any more; sessions on its interfaces were ended");
+    }
+    Ok(())
 }
 
 /// What the gateway works with.
@@ -76,7 +88,12 @@ pub(super) struct Own<'a> {
 /// Starts whatever runs beside the worker.
 pub(super) fn tasks(own: &Own<'_>, wiring: &Wiring<'_>) -> Result<Vec<JoinHandle<()>>, NameTaken> {
     let now = wiring.clock.now();
-    let end_due = EndDue { access: Arc::clone(wiring.access), enforcer: own.enforcer.clone() };
+    let end_due = EndDue {
+        access: Arc::clone(wiring.access),
+        enforcer: own.enforcer.clone(),
+        clock: wiring.clock.clone(),
+        last: (now, wiring.clock.monotonic()),
+    };
     let ground = Ground { config: own.config.clone(), health: wiring.health.clone() };
     let stop = || own.stop.clone();
     let garden = WalledGarden { names: names(own.config), enforcer: own.enforcer.clone() };
@@ -84,7 +101,7 @@ pub(super) fn tasks(own: &Own<'_>, wiring: &Wiring<'_>) -> Result<Vec<JoinHandle
         own.jobs.start(garden, Activator::new(), now, wiring.clock.clone(), stop())?,
         own.jobs.start(end_due, wiring.due.clone(), now, wiring.clock.clone(), stop())?,
         own.jobs.start(ground, Activator::new(), now, wiring.clock.clone(), stop())?,
-        follow(own.store, own.enforcer, wiring.due, own.stop),
+        follow(own.store, wiring.access, own.enforcer, wiring.due, own.stop),
     ])
 }
 
@@ -121,6 +138,23 @@ impl Presence for ByAccess {
 pub(super) struct EndDue {
     pub(super) access: Arc<Access>,
     pub(super) enforcer: Enforcer,
+    clock: Clock,
+    /// When it last ran, by both clocks.
+    last: (Timestamp, Instant),
+}
+
+impl EndDue {
+    /// A clock that is set, as it is by the first answer of a time server, makes nobody idle.
+    fn follow_the_clock(&mut self, now: Timestamp) {
+        let monotonic = self.clock.monotonic();
+        let (before, then) = std::mem::replace(&mut self.last, (now, monotonic));
+        let passed = SignedDuration::try_from(monotonic.saturating_duration_since(then)).unwrap_or_default();
+        let set_by = now.duration_since(before).saturating_sub(passed);
+        if set_by.abs() > STEP {
+            tracing::warn!(seconds = set_by.as_secs(), "The clock was set");
+            self.access.clock_was_set(set_by);
+        }
+    }
 }
 
 impl Job for EndDue {
@@ -133,6 +167,7 @@ impl Job for EndDue {
     }
 
     async fn run(&mut self, now: Timestamp) -> Report {
+        self.follow_the_clock(now);
         match self.access.end_due(now).await {
             Ok(due) => {
                 let report = if due.ended == 0 {
@@ -156,11 +191,13 @@ fn pause_until(next: Option<Timestamp>, now: Timestamp) -> Duration {
 /// Follows the feed of what was committed: a lock, another plan, a closed account reach the kernel at once.
 pub(super) fn follow(
     store: &Store,
+    access: &Arc<Access>,
     enforcer: &Enforcer,
     due: &Activator,
     stop: &CancellationToken,
 ) -> JoinHandle<()> {
-    let (store, enforcer, due, stop) = (store.clone(), enforcer.clone(), due.clone(), stop.clone());
+    let (store, access, stop) = (store.clone(), Arc::clone(access), stop.clone());
+    let (enforcer, due) = (enforcer.clone(), due.clone());
     tokio::spawn(async move {
         let mut seen = store.last_seq();
         loop {
@@ -172,13 +209,13 @@ pub(super) fn follow(
             if waited.is_err() {
                 return;
             }
-            seen = pass_on(&store, seen, &enforcer, &due).await;
+            seen = pass_on(&store, seen, &access, &enforcer, &due).await;
         }
     })
 }
 
 /// Wakes whom the next events concern; gives the position after them.
-async fn pass_on(store: &Store, seen: u64, enforcer: &Enforcer, due: &Activator) -> u64 {
+async fn pass_on(store: &Store, seen: u64, access: &Access, enforcer: &Enforcer, due: &Activator) -> u64 {
     let events = match store.changes(seen, EVENTS_AT_ONCE).await {
         Ok(events) => events,
         Err(error) => {
@@ -192,12 +229,8 @@ async fn pass_on(store: &Store, seen: u64, enforcer: &Enforcer, due: &Activator)
     let (mut after, mut concerned) = (seen, false);
     for change in events {
         after = change.seq;
-        let kind = change.event.kind.as_str();
-        if let (true, Ok(holder)) = (kind.starts_with("service."), change.event.subject.parse()) {
+        for holder in concerned_by(&change.event, access) {
             enforcer.look(holder);
-            concerned = true;
-        } else if kind.starts_with("customer.") {
-            enforcer.wake();
             concerned = true;
         }
     }
@@ -205,6 +238,24 @@ async fn pass_on(store: &Store, seen: u64, enforcer: &Enforcer, due: &Activator)
         due.pull();
     }
     after
+}
+
+/// Whose devices may pass, or not any more, by what happened.
+fn concerned_by(event: &EventDraft, access: &Access) -> Vec<Uuid> {
+    match event.kind.as_str() {
+        "customer.closed" | "customer.reopened" => {
+            let Ok(owner) = event.subject.parse() else { return Vec::new() };
+            let services = access.snapshot().services_of(SubscriberId(owner));
+            services.iter().map(|login| login.service.id.0).collect()
+        }
+        // A reporter's Stop, or its NAS's restart: nobody else takes it out of the kernel.
+        "session.ended" if event.payload.get("is_local") == Some(&Value::Bool(true)) => {
+            let holder = event.payload.get("service_id").and_then(Value::as_str);
+            holder.and_then(|id| id.parse().ok()).into_iter().collect()
+        }
+        kind if kind.starts_with("service.") => event.subject.parse().into_iter().collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Looks up the names of the walled garden, and opens it to their addresses.
@@ -289,7 +340,9 @@ fn forwarding(health: &Health, now: Timestamp) {
             severity: Severity::Warn,
             subject: (*family).to_owned(),
             text: format!("the kernel does not forward {family}: nobody gets through, paid or not"),
-            remedy: format!("write 1 to {file} by a file in /etc/sysctl.d, then: sysctl --system"),
+            remedy: format!(
+                "write 1 to {file}; docs/gateway.md says how it is done at each start of the daemon"
+            ),
             since: now,
         };
         if health.raise(warning) {
@@ -336,6 +389,8 @@ const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
 const MOST_ADDRESSES: usize = 32;
 const NOT_FORWARDING: &str = "gateway-not-forwarding";
 const MISSING: &str = "gateway-interface-missing";
+/// Clocks that differ by less are steered, not set.
+const STEP: SignedDuration = SignedDuration::from_secs(5);
 /// Whatever is believed of the next end, it is looked at so often.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Many ends close together are one look.

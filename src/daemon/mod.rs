@@ -151,7 +151,7 @@ impl Running {
             let _ = task.await;
         }
         if let Some(enforcer) = &self.enforcer {
-            enforcer.stop();
+            enforcer.stop().await;
         }
         jobs::flush_auth_log(&self.access, &self.store, &self.app.entropy).await;
         self.store.close().await;

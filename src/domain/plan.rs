@@ -101,6 +101,17 @@ pub enum ServiceType {
     ManagedServices,
 }
 
+impl ServiceType {
+    /// Whether a service of this kind brings devices online.
+    #[must_use]
+    pub const fn reaches_the_internet(self) -> bool {
+        match self {
+            Self::Internet | Self::Bundle => true,
+            Self::Phone | Self::Tv | Self::Hosting | Self::Cloud | Self::ManagedServices => false,
+        }
+    }
+}
+
 /// How long one payment lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Validity {

@@ -1,6 +1,7 @@
 //! What a gateway is to let pass, and what it counted: the words between who decides and who carries out.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -50,6 +51,10 @@ pub struct Counted {
     /// Whether the counters ended with this.
     pub closed: bool,
 }
+
+/// How long counters may go unread: a reading a holder is a write on the disk, and who has no quota loses
+/// at most so much of them when the kernel loses its table.
+pub const READING_PERIOD: Duration = Duration::from_secs(10);
 
 /// Octets and packets that passed in one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

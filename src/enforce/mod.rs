@@ -22,6 +22,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::oneshot;
@@ -176,9 +177,23 @@ impl Enforcer {
         self.shared.state()
     }
 
-    /// Ends the worker; everything stays in force.
-    pub fn stop(&self) {
-        self.send(Task::Stop);
+    /// Ends the worker once it has counted what passed so far; everything stays in force. Waits for it, but
+    /// not for ever.
+    pub async fn stop(&self) {
+        let (waiting, done) = oneshot::channel();
+        let tasks = self.tasks.clone();
+        // A full queue is waited for, so not on a thread that others need.
+        let told = tokio::task::spawn_blocking(move || tasks.send(Task::Stop(Some(waiting))));
+        let ended = async {
+            // Either way the worker has ended: the sender is never used, only dropped.
+            let _ = told.await;
+            let _ = done.await;
+        };
+        if tokio::time::timeout(STOP_LIMIT, ended).await.is_err() {
+            tracing::warn!(
+                "The gateway's worker did not end in time; what passed last is counted after the next start"
+            );
+        }
     }
 
     async fn ask(&self, task: impl FnOnce(Answer) -> Task) -> Result<(), NotCarriedOut> {
@@ -205,5 +220,7 @@ impl std::fmt::Debug for Enforcer {
     }
 }
 
+/// Reading everybody's counters and one commit take far less.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// Tasks that may wait: a burst of logins; a login waits at most a second behind so many.
 const MOST_WAITING: usize = 4_096;

@@ -19,7 +19,7 @@ use super::state::{ForeignChain, Shared};
 use super::wanted::{admission, counted, identities};
 use super::{NotCarriedOut, Parts};
 use crate::base::health::{Severity, Warning};
-use crate::domain::presence::{Admitted, Counted};
+use crate::domain::presence::{Admitted, Counted, READING_PERIOD};
 use crate::firewall::admission::{Generation, Identity, InForce, Number, Reading};
 use crate::firewall::change::{Applied, Change, Outcome, Refused, Wanted, between};
 use crate::firewall::kernel::{Event, Gateway, GatewayError, Survey, TableState, Watch};
@@ -41,8 +41,8 @@ pub(super) enum Task {
         /// Whether our table went.
         table_gone: bool,
     },
-    /// End; everything stays in force.
-    Stop,
+    /// Count what passed so far and end; everything stays in force. Its sender is dropped when that is done.
+    Stop(Option<oneshot::Sender<()>>),
 }
 
 /// Where a task's outcome goes.
@@ -81,7 +81,7 @@ struct Round {
     all: bool,
     survey: bool,
     at_once: bool,
-    stop: bool,
+    stop: Option<Option<oneshot::Sender<()>>>,
 }
 
 impl Worker {
@@ -113,7 +113,11 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => Round::default(),
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            if round.stop {
+            if let Some(waiting) = round.stop {
+                self.survey_wanted = false;
+                self.carry_out(Round { stop: None, ..round }, runtime);
+                self.read_all(runtime);
+                drop(waiting);
                 return;
             }
             self.survey_wanted |= round.survey;
@@ -127,6 +131,8 @@ impl Worker {
 
     fn carry_out(&mut self, round: Round, runtime: &Handle) {
         let closed = self.look(round.looks);
+        // They come before whatever the same round reads of the lives that follow them.
+        self.owe(closed);
         for (holder, answer) in round.reads {
             let read = self.read_one(holder);
             let outcome =
@@ -134,7 +140,7 @@ impl Worker {
             // Whoever asked may have gone.
             let _ = answer.send(outcome);
         }
-        self.keep(closed, runtime);
+        self.deliver(runtime);
         if let Err(error) = self.gateway.open_garden(&round.garden) {
             tracing::warn!(%error, "The walled garden could not be opened to a name's addresses");
         }
@@ -227,9 +233,9 @@ impl Worker {
         let mut list = Vec::new();
         if let Some(before) = self.numbers.get(&holder).copied().filter(|before| number != Some(*before)) {
             list.extend(self.departure(before)?.map(|change| (change, None)));
-            self.numbers.remove(&holder);
         }
         let (Some(number), Some(wanted)) = (number, wanted) else { return Ok(list) };
+        self.read_before_spent(&wanted);
         let devices: BTreeSet<Identity> = wanted.devices.iter().flat_map(identities).collect();
         let mut asked = devices.clone();
         asked.extend(self.believed.get(&number).into_iter().flat_map(|known| known.devices.iter().cloned()));
@@ -244,6 +250,13 @@ impl Worker {
             None => self.believe(number, Some(believed)),
         }
         Ok(list)
+    }
+
+    /// A quota that somebody begins with may be spent before the next reading, so that one comes earlier.
+    fn read_before_spent(&mut self, wanted: &Admitted) {
+        let Some(lasts) = time_to_spend(wanted) else { return };
+        let next = self.parts.clock.monotonic() + lasts.clamp(SHORTEST_PAUSE, READING_PERIOD);
+        self.next_reading = self.next_reading.min(next);
     }
 
     /// What must change for a number that nobody has any more.
@@ -298,7 +311,10 @@ impl Worker {
                 self.believed.insert(number, believed);
             }
             None => {
-                self.believed.remove(&number);
+                let holder = self.believed.remove(&number).and_then(|known| known.holder);
+                if let Some(holder) = holder.filter(|holder| self.numbers.get(holder) == Some(&number)) {
+                    self.numbers.remove(&holder);
+                }
             }
         }
     }
@@ -351,8 +367,14 @@ impl Worker {
                 }
             }
         }
-        self.believed = BTreeMap::new();
+        let mut before = std::mem::take(&mut self.believed);
         self.numbers = HashMap::new();
+        for number in &failed {
+            // It is as it was, and will be looked at where it is.
+            if let Some(known) = before.remove(number) {
+                self.believe(*number, Some(known));
+            }
+        }
         for (number, one) in owners.into_iter().filter(|(number, _)| !failed.contains(number)) {
             let devices = one.devices.iter().flat_map(identities).collect();
             self.believe(number, Some(Believed { holder: Some(one.holder), devices }));
@@ -513,10 +535,19 @@ impl Worker {
         Ok(counted(Some(holder), &readings, false))
     }
 
-    /// Counts what came of counters that ended: it comes once, so it is kept until the store has it.
+    /// Counts what came of counters that ended.
     fn keep(&mut self, closed: Vec<Counted>, runtime: &Handle) {
+        self.owe(closed);
+        self.deliver(runtime);
+    }
+
+    /// What came of counters that ended comes once, so it is kept until the store has it.
+    fn owe(&mut self, closed: Vec<Counted>) {
         let room = MOST_OWED.saturating_sub(self.owed.len());
         self.owed.extend(closed.into_iter().take(room));
+    }
+
+    fn deliver(&mut self, runtime: &Handle) {
         if let Err(error) = self.count(Vec::new(), runtime) {
             tracing::warn!(%error, owed = self.owed.len(), "Last readings wait for the store");
         }
@@ -555,46 +586,30 @@ impl Round {
                     round.survey = true;
                     round.at_once |= table_gone;
                 }
-                Task::Stop => round.stop = true,
+                Task::Stop(waiting) => round.stop = Some(waiting),
             }
         }
         round
     }
 }
 
-/// How long what is left lasts at full speed in both directions; `None` without a quota.
+/// How long what is left lasts at full speed in both directions, where a second's worth may have passed at
+/// once; `None` without a quota.
 fn time_to_spend(admitted: &Admitted) -> Option<Duration> {
     let bits = admitted.remaining_octets?.saturating_mul(8);
     let rate = admitted.rates.down.0.get().saturating_add(admitted.rates.up.0.get()).max(1);
-    Some(Duration::from_millis(bits.saturating_mul(1000) / rate))
+    Some(Duration::from_millis(bits.saturating_sub(rate).saturating_mul(1000) / rate))
 }
 
 /// Listens to the firewall's news and wakes the worker, as long as there is one.
+#[expect(clippy::disallowed_methods, reason = "it sleeps on a thread of its own")]
 pub(super) fn watch(tasks: SyncSender<Task>) -> std::io::Result<()> {
     let listen = move || {
-        let mut watch = match Watch::open() {
-            Ok(watch) => watch,
-            Err(error) => {
-                tracing::warn!(%error, "The firewall's news cannot be heard; it is looked at every minute");
-                return;
-            }
-        };
-        loop {
-            let events = match watch.next(WATCH_PAUSE) {
-                Ok(events) => events,
-                Err(error) => {
-                    tracing::warn!(%error, "The firewall's news cannot be heard any more; it is looked at every minute");
-                    return;
-                }
-            };
-            let table_gone = events.contains(&Event::TableGone);
-            for event in &events {
-                if let Event::ForeignChange { process, program } = event {
-                    tracing::debug!(process, program, "Another program changed the firewall");
-                }
-            }
-            // A full queue means that the worker looks anyway; a closed one, that it is gone.
-            let told = if events.is_empty() { Ok(()) } else { tasks.try_send(Task::News { table_gone }) };
+        while let Err(error) = listen(&tasks) {
+            tracing::warn!(%error, "The firewall's news cannot be heard now; it is looked at every minute");
+            std::thread::sleep(WATCH_PAUSE);
+            // What happened meanwhile was not heard.
+            let told = tasks.try_send(Task::News { table_gone: false });
             if matches!(told, Err(std::sync::mpsc::TrySendError::Disconnected(_))) {
                 return;
             }
@@ -603,10 +618,27 @@ pub(super) fn watch(tasks: SyncSender<Task>) -> std::io::Result<()> {
     std::thread::Builder::new().name("gateway-news".to_owned()).spawn(listen).map(drop)
 }
 
+/// Passes the news on until the worker is gone.
+fn listen(tasks: &SyncSender<Task>) -> Result<(), GatewayError> {
+    let mut watch = Watch::open()?;
+    loop {
+        let events = watch.next(WATCH_PAUSE)?;
+        let table_gone = events.contains(&Event::TableGone);
+        for event in &events {
+            if let Event::ForeignChange { process, program } = event {
+                tracing::debug!(process, program, "Another program changed the firewall");
+            }
+        }
+        // A full queue means that the worker looks anyway; a closed one, that it is gone.
+        let told = if events.is_empty() { Ok(()) } else { tasks.try_send(Task::News { table_gone }) };
+        if matches!(told, Err(std::sync::mpsc::TrySendError::Disconnected(_))) {
+            return Ok(());
+        }
+    }
+}
+
 /// How often everything is compared, whatever is heard.
 const LOOK_PERIOD: Duration = Duration::from_secs(60);
-/// How often counters are read; `access` allows for it in what counts as idle.
-const READING_PERIOD: Duration = Duration::from_secs(10);
 /// A quota near its end is looked at more often, but not more often than this.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
 /// A busy neighbour that changes its own rules all the time costs us a look at most so often.

@@ -120,6 +120,11 @@ impl Reception {
 
     async fn end(&self, session: Session, actor: &Actor, now: Timestamp) -> Result<Ended, NotEnded> {
         if session.closed_at.is_some() {
+            if let (Some(local), Some(enforcer)) = (&session.local, &self.0.enforcer) {
+                // Written down as ended is not yet out of the kernel, and that is what was asked for.
+                let out = enforcer.carry_out(local.holder).await;
+                out.map_err(|error| NotEnded::Gateway(Unconnected::NotCarriedOut(error.to_string())))?;
+            }
             return Ok(Ended::Before);
         }
         if session.local.is_none() {

@@ -7,12 +7,11 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::Reception;
-use crate::access::{Answer, Holder, LocalError, Login, Noted};
+use crate::access::{Answer, Holder, LocalError, Login, Noted, Opened};
 use crate::domain::device::Device;
-use crate::domain::entitlement::Entitlement;
+use crate::domain::entitlement::{Access as Reach, Entitlement};
 use crate::domain::ids::{ServiceId, SessionId, SignupId, SubscriberId};
 use crate::domain::nas::{GATEWAY, GATEWAY_NAME};
-use crate::domain::plan::ServiceType;
 use crate::domain::rate::Rates;
 use crate::domain::refusal::Refusal;
 use crate::domain::service::Phase;
@@ -93,9 +92,9 @@ impl Reception {
         let login = session.service.and_then(|id| access.snapshot().service(id));
         let granted = login.as_ref().map(|login| access.entitlement(login, now));
         let (rates, remaining_octets) = match granted {
-            Some(Ok(yes)) => (yes.rates, yes.remaining_octets),
+            Some(Ok(yes)) if yes.access == Reach::Full => (yes.rates, yes.remaining_octets),
             // What has just ended is captive, though its session may not have been closed yet.
-            Some(Err(_)) => return None,
+            Some(Ok(_) | Err(_)) => return None,
             None => (session.rates?, None),
         };
         let plan = login.as_ref().map(|login| login.service.terms.name.to_string());
@@ -135,11 +134,16 @@ impl Reception {
             }
         }
         self.note(&login, &station, admitted.err(), now);
-        let device_limit = admitted.map_err(Unconnected::Refused)?.device_limit;
+        let admitted = admitted.map_err(Unconnected::Refused)?;
+        if let Reach::Captive { reason } = admitted.access {
+            return Err(Unconnected::Refused(Refusal::Locked { reason }));
+        }
+        let device_limit = admitted.device_limit;
         self.open(device, Holder::Service { login, device_limit }, now).await
     }
 
-    /// The same for a device whose owner has still to confirm an address, until `until`.
+    /// The same for a device whose owner has still to confirm an address, until `until`. One that is online
+    /// under a service stays so: it needs no minutes for its mail.
     ///
     /// # Errors
     /// Why it is not online.
@@ -150,6 +154,9 @@ impl Reception {
         device: &Device,
         now: Timestamp,
     ) -> Result<SessionId, Unconnected> {
+        if let Some(online) = self.online_under_a_service(device, now) {
+            return Ok(online);
+        }
         let name = format!("signup:{}", signup.id);
         let holder = Holder::Signup { id: signup.id, name, rates: signup.terms.rates, until };
         self.open(device, holder, now).await
@@ -164,14 +171,34 @@ impl Reception {
         self.close(session.id, CloseReason::LoggedOut, now).await
     }
 
-    /// Opens the session, then the kernel; a session that the kernel does not take is closed again.
+    fn online_under_a_service(&self, device: &Device, now: Timestamp) -> Option<SessionId> {
+        let session = self.0.access.local_session(device)?;
+        let admitted = self.0.access.admitted_one(session.service?.0, now)?;
+        let is_admitted = admitted.devices.iter().any(|one| one.mac == device.mac);
+        is_admitted.then_some(session.id)
+    }
+
+    /// Opens the session, then the kernel; a session that the kernel does not take is closed again. It goes
+    /// on to its end although whoever asked has gone: half of it would be a device that is neither in nor out.
     async fn open(&self, device: &Device, holder: Holder, now: Timestamp) -> Result<SessionId, Unconnected> {
+        let (me, device) = (self.clone(), device.clone());
+        let whole = tokio::spawn(async move { me.open_whole(&device, holder, now).await });
+        whole.await.unwrap_or_else(|_| Err(Unconnected::Store("the login was cut off".to_owned())))
+    }
+
+    async fn open_whole(
+        &self,
+        device: &Device,
+        holder: Holder,
+        now: Timestamp,
+    ) -> Result<SessionId, Unconnected> {
         let enforcer = self.0.enforcer.as_ref().ok_or(Unconnected::NotHere)?;
         let before = self.0.access.local_session(device).map(|session| session.holder);
         let ipv4 = ipv4_of(enforcer, device);
         let opened = self.0.access.open_local(device, ipv4, holder, now).await;
-        let id = opened.map_err(|error| match error {
+        let Opened { id, is_new } = opened.map_err(|error| match error {
             LocalError::Refused(refusal) => Unconnected::Refused(refusal),
+            LocalError::Busy => Unconnected::NotCarriedOut(error.to_string()),
             LocalError::Commit(_) | LocalError::Entropy(_) | LocalError::NoNumber => {
                 Unconnected::Store(error.to_string())
             }
@@ -183,7 +210,8 @@ impl Reception {
             enforcer.look(before);
         }
         if let Err(error) = enforcer.carry_out(holder).await {
-            if let Err(error) = self.0.access.close_local(id, CloseReason::NotAdmitted, now).await {
+            // One that was open before is in force as it was.
+            if is_new && let Err(error) = self.0.access.close_local(id, CloseReason::NotAdmitted, now).await {
                 tracing::warn!(%error, "A session that the kernel did not take could not be closed yet");
             }
             enforcer.look(holder);
@@ -194,6 +222,17 @@ impl Reception {
 
     /// Ends a session, then takes it out of the kernel; no packet of it passes when this returns.
     pub(super) async fn close(
+        &self,
+        id: SessionId,
+        why: CloseReason,
+        now: Timestamp,
+    ) -> Result<bool, Unconnected> {
+        let me = self.clone();
+        let whole = tokio::spawn(async move { me.close_whole(id, why, now).await });
+        whole.await.unwrap_or_else(|_| Err(Unconnected::Store("the end was cut off".to_owned())))
+    }
+
+    async fn close_whole(
         &self,
         id: SessionId,
         why: CloseReason,
@@ -227,19 +266,14 @@ impl Reception {
         }
     }
 
-    /// The service to go online with: one that may be online now, else the newest that has not ended, so
+    /// The service to go online with: one that may be on the Internet now, else the newest that has not ended, so
     /// that its refusal is told.
     fn service_for(&self, subscriber: SubscriberId, now: Timestamp) -> Option<Arc<Login>> {
         let mut services = self.0.access.snapshot().services_of(subscriber);
-        services.retain(|login| match login.service.terms.service_type {
-            ServiceType::Internet | ServiceType::Bundle => true,
-            ServiceType::Phone
-            | ServiceType::Tv
-            | ServiceType::Hosting
-            | ServiceType::Cloud
-            | ServiceType::ManagedServices => false,
-        });
-        let may = |login: &&Arc<Login>| self.0.access.entitlement(login, now).is_ok();
+        services.retain(|login| login.service.terms.service_type.reaches_the_internet());
+        let may = |login: &&Arc<Login>| {
+            self.0.access.entitlement(login, now).is_ok_and(|yes| yes.access == Reach::Full)
+        };
         let entitled = services.iter().find(may).map(Arc::clone);
         let live = |login: &&Arc<Login>| login.service.phase != Phase::Ended;
         entitled.or_else(|| services.iter().rev().find(live).map(Arc::clone)).or_else(|| services.pop())

@@ -15,7 +15,7 @@ use crate::domain::audit::Actor;
 use crate::domain::device::Device;
 use crate::domain::entitlement::{Entitlement, Facts, Usage, entitle};
 use crate::domain::ids::{SessionId, SubscriberId};
-use crate::domain::plan::{Plan, ServiceType};
+use crate::domain::plan::Plan;
 use crate::domain::refusal::Refusal;
 use crate::domain::service::{Interval, Phase, Service};
 use crate::domain::subscriber::Subscriber;
@@ -257,7 +257,7 @@ impl Reception {
 
 /// Whether strangers may sign up for a plan: the kind that this box brings online.
 pub(super) fn can_be_signed_up_for(plan: &Plan) -> bool {
-    plan.is_active && plan.is_public && plan.terms.service_type == ServiceType::Internet
+    plan.is_active && plan.is_public && plan.terms.service_type.reaches_the_internet()
 }
 
 /// The service that counts for a subscriber: of those for the Internet the newest that is paid for now, else
@@ -265,7 +265,7 @@ pub(super) fn can_be_signed_up_for(plan: &Plan) -> bool {
 fn chosen<'a>(services: impl Iterator<Item = &'a Service>, now: Timestamp) -> Option<&'a Service> {
     let paid = |one: &Service| one.intervals.iter().any(|interval| interval.covers(now));
     services
-        .filter(|one| one.terms.service_type == ServiceType::Internet)
+        .filter(|one| one.terms.service_type.reaches_the_internet())
         .max_by_key(|one| (one.phase == Phase::Active && paid(one), one.phase != Phase::Ended, one.id))
 }
 

@@ -142,13 +142,10 @@ impl Running {
         let device_limit = login.service.terms.device_limit;
         self.runtime.block_on(async {
             let holder = Holder::Service { login, device_limit };
-            let session = self
-                .access
-                .open_local(device, Some(PHONE4.parse().unwrap()), holder, Clock::System.now())
-                .await
-                .unwrap();
+            let at = Some(PHONE4.parse().unwrap());
+            let opened = self.access.open_local(device, at, holder, Clock::System.now()).await.unwrap();
             self.enforcer.carry_out(id.0).await.unwrap();
-            session
+            opened.id
         })
     }
 
@@ -182,7 +179,7 @@ impl Running {
 
     /// As a process ends that is told to: everything stays in force.
     pub fn stop(self) {
-        self.enforcer.stop();
+        self.runtime.block_on(self.enforcer.stop());
         self.runtime.block_on(self.store.close());
     }
 }

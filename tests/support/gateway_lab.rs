@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::http::Reply;
-use super::netns::{GATEWAY4, GATEWAY6, Namespace, WEB4, WEB6, World};
+use super::netns::{GATEWAY4, GATEWAY6, Namespace, WEB4, WEB6, World, pours};
 use super::process::{Daemon, PATIENCE, Place};
 
 pub const PORTAL: &str = "portal.edge.test";
@@ -99,6 +99,7 @@ impl GatewayLab {
         ]);
         self.helpers.push(Helper::start(resolver.args(names)));
         web(internet);
+        pours(internet, 6000);
         await_listener(gateway, 53);
         self.mail_back();
     }

@@ -159,7 +159,7 @@ fn forwarding(family: &str, file: &str) -> Check {
         Ok(text) if text.trim() == "0" => Check::fail(
             NAME,
             format!("the kernel does not forward {family}: nobody gets through, paid or not"),
-            format!("write 1 to {file} by a file in /etc/sysctl.d, then: sysctl --system"),
+            format!("write 1 to {file}; docs/gateway.md says how it is done at each start of the daemon"),
         ),
         Ok(_) => Check::ok(NAME, format!("the kernel forwards {family}")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
