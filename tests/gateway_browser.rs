@@ -235,7 +235,10 @@ fn every_refusal_says_in_plain_words_what_is_wrong_and_what_to_do() {
         says(&phone.body().await, &["Login or password is not right", "Check both"]);
         phone.check("20-wrong-password").await;
         log_in(&phone, PASSWORD).await;
-        says(&phone.body().await, &["Too many devices", "one device at a time", "Log out on another device"]);
+        says(
+            &phone.body().await,
+            &["Too many devices", "one device at a time", "Choose one to take offline"],
+        );
         phone.check("21-too-many-devices").await;
         assert!(!is_online(&phone).await);
 

@@ -281,7 +281,10 @@ async fn usage(phone: &Phone) -> Done<()> {
             let (_, rest) = page.body.split_once(&format!("<dt>{label}</dt><dd>"))?;
             rest.split_once("</dd>").map(|(value, _)| value.to_owned())
         };
-        let Some(received) = value("Received") else {
+        let used = value("Used");
+        let Some(received) =
+            used.as_deref().and_then(|used| used.split_once(" down")).map(|(down, _)| down.to_owned())
+        else {
             return Err(CliError::NotSo(format!("{url} shows no usage: {}", page.body)));
         };
         let sent = value("Sent").unwrap_or_default();
