@@ -281,14 +281,11 @@ async fn usage(phone: &Phone) -> Done<()> {
             let (_, rest) = page.body.split_once(&format!("<dt>{label}</dt><dd>"))?;
             rest.split_once("</dd>").map(|(value, _)| value.to_owned())
         };
-        let used = value("Used");
-        let Some(received) =
-            used.as_deref().and_then(|used| used.split_once(" down")).map(|(down, _)| down.to_owned())
-        else {
+        let Some(used) = value("Used") else {
             return Err(CliError::NotSo(format!("{url} shows no usage: {}", page.body)));
         };
-        let sent = value("Sent").unwrap_or_default();
-        Ok(received.contains(" MB").then(|| ((), format!("{received} received, {sent} sent"))))
+        let received = used.split_once(" down").map_or("", |(down, _)| down);
+        Ok(received.contains(" MB").then(|| ((), used.replace("<br>", ", "))))
     };
     soon("the page does not show the megabytes of the download", until).await
 }
