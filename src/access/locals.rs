@@ -29,8 +29,9 @@ pub(super) struct Locals {
     /// The holder's newest session: whose the last octets are when none is open any more.
     leads: HashMap<Uuid, (SessionId, Box<str>)>,
     /// Lives of counters that were counted to their end, the last ones; a reading of one that comes again
-    /// is no news.
+    /// is no news. Once in their order, once to be found: each reading asks.
     done: VecDeque<Uuid>,
+    is_done: HashSet<Uuid>,
     /// Devices whose session is being opened.
     opening: HashSet<(String, MacAddress)>,
 }
@@ -204,12 +205,17 @@ impl Locals {
     }
 
     pub(super) fn is_done(&self, generation: Uuid) -> bool {
-        self.done.contains(&generation)
+        self.is_done.contains(&generation)
     }
 
     fn note_done(&mut self, generation: Uuid) {
-        if self.done.len() >= MOST_DONE {
-            self.done.pop_front();
+        if !self.is_done.insert(generation) {
+            return;
+        }
+        if self.done.len() >= MOST_DONE
+            && let Some(oldest) = self.done.pop_front()
+        {
+            self.is_done.remove(&oldest);
         }
         self.done.push_back(generation);
     }

@@ -183,7 +183,7 @@ impl Enforcer {
         let (waiting, done) = oneshot::channel();
         let tasks = self.tasks.clone();
         // A full queue is waited for, so not on a thread that others need.
-        let told = tokio::task::spawn_blocking(move || tasks.send(Task::Stop(Some(waiting))));
+        let told = tokio::task::spawn_blocking(move || tasks.send(Task::Stop(waiting)));
         let ended = async {
             // Either way the worker has ended: the sender is never used, only dropped.
             let _ = told.await;

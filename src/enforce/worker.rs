@@ -42,7 +42,7 @@ pub(super) enum Task {
         table_gone: bool,
     },
     /// Count what passed so far and end; everything stays in force. Its sender is dropped when that is done.
-    Stop(Option<oneshot::Sender<()>>),
+    Stop(oneshot::Sender<()>),
 }
 
 /// Where a task's outcome goes.
@@ -81,7 +81,7 @@ struct Round {
     all: bool,
     survey: bool,
     at_once: bool,
-    stop: Option<Option<oneshot::Sender<()>>>,
+    stop: Option<oneshot::Sender<()>>,
 }
 
 impl Worker {
