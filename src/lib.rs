@@ -14,12 +14,14 @@
 //! | engines | [`radius`], [`firewall`] | the RADIUS protocol; who may pass the gateway, and the kernel that lets them |
 //! | ports | [`store`], [`nas`], [`notify`] | what outlives the process; what differs by maker of NAS; how messages leave |
 //! | use cases | [`access`], [`people`], [`catalogue`], [`enforce`] | who gets on; who works here; what is sold; that the network does it |
+//! | use cases | [`billing`] | money: orders, invoices, payments, the ledger that they all end in |
 //! | journeys | [`reception`] | what takes several of them: a subscriber who signs up, logs in, goes online |
 //! | doors | [`serve`] | RADIUS, HTTP API, portal, control socket |
 //! | wiring | [`config`], [`daemon`], [`cli`] | one file in, one process out |
 
 pub mod access;
 pub mod base;
+pub mod billing;
 pub mod catalogue;
 pub mod cli;
 pub mod config;

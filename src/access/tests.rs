@@ -75,6 +75,7 @@ fn service() -> Service {
             confirmation_access_minutes: None,
             min_contract_months: None,
             max_contract_months: None,
+            billing: Default::default(),
             features: serde_json::Map::new(),
         },
         phase: Phase::Active,

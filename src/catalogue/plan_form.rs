@@ -59,6 +59,7 @@ fn terms(form: &mut Form, held: Option<&PlanTerms>, currency: Currency) -> Optio
             1,
             MOST_CONFIRMATION_MINUTES,
         ),
+        billing: held.map(|terms| terms.billing.clone()).unwrap_or_default(),
         features: features(form, held),
         name: name?,
         description,

@@ -35,6 +35,7 @@ fn terms() -> PlanTerms {
         confirmation_access_minutes: None,
         min_contract_months: None,
         max_contract_months: None,
+        billing: Default::default(),
         features: serde_json::Map::new(),
     }
 }

@@ -64,4 +64,24 @@ id! {
     CustomerVisitId,
     /// A message to a person.
     MessageId,
+    /// One posting of the ledger.
+    PostingId,
+    /// An invoice, or a credit note.
+    InvoiceId,
+    /// What a subscriber asked to buy.
+    OrderId,
+    /// One attempt at paying, and what came of it.
+    PaymentId,
+    /// A batch of vouchers.
+    BatchId,
+    /// One voucher.
+    VoucherId,
+    /// An agent's or a cashier's shift.
+    ShiftId,
+    /// A program's key to the API.
+    ApiKeyId,
+    /// A place that is told of events.
+    WebhookId,
+    /// One delivery to such a place.
+    DeliveryId,
 }

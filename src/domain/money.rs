@@ -41,6 +41,17 @@ pub enum MoneyError {
     /// Outside what 64 bits of minor units hold.
     #[error("the amount is too large")]
     TooLarge,
+    /// Two currencies that cannot be added.
+    #[error("{left} and {right} cannot be added")]
+    TwoCurrencies {
+        /// One of them.
+        left: Currency,
+        /// The other.
+        right: Currency,
+    },
+    /// A part of nothing.
+    #[error("an amount cannot be divided by nothing")]
+    DividedByZero,
 }
 
 impl Currency {
@@ -100,6 +111,52 @@ impl Money {
         Ok(Self { minor: if negative { -minor } else { minor }, currency })
     }
 
+    /// The sum, in one currency.
+    ///
+    /// # Errors
+    /// Two currencies, or a sum beyond 64 bits.
+    pub fn checked_add(self, other: Self) -> Result<Self, MoneyError> {
+        if self.currency != other.currency {
+            return Err(MoneyError::TwoCurrencies { left: self.currency, right: other.currency });
+        }
+        let minor = self.minor.checked_add(other.minor).ok_or(MoneyError::TooLarge)?;
+        Ok(Self { minor, ..self })
+    }
+
+    /// The difference, in one currency.
+    ///
+    /// # Errors
+    /// As [`Money::checked_add`].
+    pub fn checked_sub(self, other: Self) -> Result<Self, MoneyError> {
+        let minor = other.minor.checked_neg().ok_or(MoneyError::TooLarge)?;
+        self.checked_add(Self { minor, ..other })
+    }
+
+    /// This amount times `count`.
+    ///
+    /// # Errors
+    /// Beyond 64 bits.
+    pub fn times(self, count: i64) -> Result<Self, MoneyError> {
+        let minor = self.minor.checked_mul(count).ok_or(MoneyError::TooLarge)?;
+        Ok(Self { minor, ..self })
+    }
+
+    /// This amount times `part` / `whole`, rounded half away from zero.
+    ///
+    /// # Errors
+    /// A whole of zero or less, or a result beyond 64 bits.
+    pub fn scaled(self, part: i64, whole: i64) -> Result<Self, MoneyError> {
+        if whole <= 0 {
+            return Err(MoneyError::DividedByZero);
+        }
+        let product = i128::from(self.minor) * i128::from(part);
+        let whole = i128::from(whole);
+        let rounded = (product.abs() * 2 + whole) / (whole * 2);
+        let signed = if product < 0 { -rounded } else { rounded };
+        let minor = i64::try_from(signed).map_err(|_| MoneyError::TooLarge)?;
+        Ok(Self { minor, ..self })
+    }
+
     /// The amount as a decimal text with all of the currency's decimals.
     #[must_use]
     pub fn decimal(&self) -> String {
@@ -110,6 +167,50 @@ impl Money {
         if places == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
     }
 }
+
+/// Shares an amount out by weights so that the parts sum exactly: largest remainder first, and of equal ones the
+/// earlier. Where all weights are zero, the first part gets it all.
+///
+/// # Errors
+/// No weights, or an amount that cannot be negated.
+pub fn allocate(amount: Money, weights: &[u64]) -> Result<Vec<Money>, MoneyError> {
+    if weights.is_empty() {
+        return Err(MoneyError::DividedByZero);
+    }
+    let whole: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
+    let size = u128::from(amount.minor.unsigned_abs());
+    if whole == 0 {
+        let first = std::iter::once(amount);
+        return Ok(first.chain(weights.iter().skip(1).map(|_| Money::zero(amount.currency))).collect());
+    }
+    let mut parts = Vec::with_capacity(weights.len());
+    for (at, weight) in weights.iter().enumerate() {
+        let product = size.checked_mul(u128::from(*weight)).ok_or(MoneyError::TooLarge)?;
+        parts.push((at, product / whole, product % whole));
+    }
+    let given: u128 = parts.iter().map(|(_, part, _)| part).sum();
+    let mut left = size - given;
+    parts.sort_by(|a, b| b.2.cmp(&a.2).then(a.0.cmp(&b.0)));
+    for (_, part, _) in &mut parts {
+        if left == 0 {
+            break;
+        }
+        *part += 1;
+        left -= 1;
+    }
+    parts.sort_unstable_by_key(|(at, _, _)| *at);
+    let negative = amount.minor < 0;
+    parts
+        .into_iter()
+        .map(|(_, part, _)| {
+            let minor = i64::try_from(part).map_err(|_| MoneyError::TooLarge)?;
+            Ok(Money { minor: if negative { -minor } else { minor }, ..amount })
+        })
+        .collect()
+}
+
+/// Rates are in parts of this.
+pub const PPM: i64 = 1_000_000;
 
 impl fmt::Debug for Currency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -183,6 +284,20 @@ mod tests {
         }
         assert!(matches!(Money::parse("1.005", ngn()), Err(MoneyError::TooManyDecimals { .. })));
         assert_eq!(Money::parse("99999999999999999999", ngn()), Err(MoneyError::TooLarge));
+    }
+
+    #[test]
+    fn rule_6_parts_sum_exactly_largest_remainder_first() {
+        let parts = |minor, weights: &[u64]| -> Vec<i64> {
+            let shared = allocate(Money { minor, currency: ngn() }, weights).unwrap();
+            shared.into_iter().map(|part| part.minor).collect()
+        };
+        assert_eq!(parts(100, &[1, 1, 1]), [34, 33, 33]);
+        assert_eq!(parts(1_000, &[3_333, 3_333, 3_334]), [333, 333, 334]);
+        assert_eq!(parts(5, &[7, 0, 3]), [4, 0, 1]);
+        assert_eq!(parts(1_000, &[5_000, 2_500, 1]), [667, 333, 0]);
+        assert_eq!(parts(-100, &[1, 1, 1]), [-34, -33, -33]);
+        assert_eq!(parts(7, &[0, 0]), [7, 0]);
     }
 
     #[test]

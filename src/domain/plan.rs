@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::PlanId;
 use super::money::Money;
 use super::rate::Rates;
+use super::tax::TaxTreatment;
 use super::text::{Code, Line};
 
 /// A plan as the catalogue lists it: identity and the current terms.
@@ -76,9 +77,88 @@ pub struct PlanTerms {
     /// Longest contract, months.
     #[serde(default)]
     pub max_contract_months: Option<u32>,
+    /// How it is billed.
+    #[serde(default)]
+    pub billing: BillingTerms,
     /// Free-form features for pages.
     #[serde(default)]
     pub features: serde_json::Map<String, serde_json::Value>,
+}
+
+/// How a contract is billed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BillingTerms {
+    /// Before or after; `None` as [`PlanTerms::billing_mode`] derives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<BillingMode>,
+    /// The period of a post-paid contract; a month where none is said. Prepaid ones last as long as
+    /// [`PlanTerms::validity`] says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cycle: Option<Validity>,
+    /// Days without charge at the start.
+    #[serde(default)]
+    pub trial_days: u32,
+    /// How tax relates to the prices.
+    #[serde(default)]
+    pub tax_treatment: TaxTreatment,
+    /// Parts per million; `None` is the site's rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax_ppm: Option<u32>,
+    /// What a change to another plan costs in mid-period.
+    #[serde(default)]
+    pub proration: ProrationPolicy,
+    /// Days after the invoice until it is due, post-paid; 14 where none is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_days: Option<u32>,
+}
+
+/// Whether money comes before the service or after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BillingMode {
+    /// Before: each period is bought, and without one there is no access. Never a receivable.
+    Prepaid,
+    /// After: each period is invoiced, and dunning follows what is not paid.
+    Postpaid,
+}
+
+/// What a change of plan does to the running period.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProrationPolicy {
+    /// The change is at once; days left are credited at the old price and charged at the new.
+    #[default]
+    Immediate,
+    /// The change waits for the next period.
+    NextCycle,
+    /// The change is at once and nothing is credited or charged for the running period.
+    None,
+}
+
+impl PlanTerms {
+    /// Before or after: what the terms say, and where they are silent, a contract with a validity is paid before
+    /// and one without after.
+    #[must_use]
+    pub fn billing_mode(&self) -> BillingMode {
+        let silent = if self.validity.is_some() { BillingMode::Prepaid } else { BillingMode::Postpaid };
+        self.billing.mode.unwrap_or(silent)
+    }
+
+    /// How long one period is.
+    #[must_use]
+    pub fn period(&self) -> Validity {
+        let month = Validity { count: 1, unit: ValidityUnit::Months };
+        match self.billing_mode() {
+            BillingMode::Prepaid => self.validity.or(self.billing.cycle).unwrap_or(month),
+            BillingMode::Postpaid => self.billing.cycle.or(self.validity).unwrap_or(month),
+        }
+    }
+
+    /// Whether a period costs nothing.
+    #[must_use]
+    pub const fn is_free(&self) -> bool {
+        self.monthly_price.minor == 0
+    }
 }
 
 /// What kind of service a plan sells.

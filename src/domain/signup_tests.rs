@@ -28,6 +28,7 @@ fn terms() -> PlanTerms {
         confirmation_access_minutes: Some(10),
         min_contract_months: None,
         max_contract_months: None,
+        billing: Default::default(),
         features: serde_json::Map::new(),
     }
 }

@@ -72,6 +72,9 @@ macro_rules! collection {
     (@unique) => { false };
 }
 
+// Below the macros: what is declared after them may use them.
+pub mod money;
+
 collection! {
     /// Staff accounts.
     Staffs: "staff", StaffId => Staff, schema 1, Keyed, counters &[],
@@ -313,7 +316,7 @@ pub fn session_key(nas: NasId, address: Option<IpAddr>, acct_session_id: &str) -
 /// Every collection, for opening a store.
 #[must_use]
 pub fn all() -> Vec<Registration> {
-    vec![
+    let mut all = vec![
         Registration::of::<Staffs>(),
         Registration::of::<Visits>(),
         Registration::of::<Subscribers>(),
@@ -332,7 +335,9 @@ pub fn all() -> Vec<Registration> {
         Registration::of::<AuthEvents>(),
         Registration::of::<KeptAnswers>(),
         Registration::of::<Settings>(),
-    ]
+    ];
+    all.extend(money::all());
+    all
 }
 
 #[cfg(test)]

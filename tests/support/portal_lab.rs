@@ -157,6 +157,7 @@ impl Lab {
                 confirmation_access_minutes: None,
                 min_contract_months: None,
                 max_contract_months: None,
+                billing: Default::default(),
                 features: serde_json::Map::new(),
             },
             created_at: now,

@@ -209,6 +209,7 @@ pub fn service(id: ServiceId, username: &str, sealed: String) -> Service {
             confirmation_access_minutes: None,
             min_contract_months: None,
             max_contract_months: None,
+            billing: Default::default(),
             features: serde_json::Map::new(),
         },
         phase: Phase::Active,

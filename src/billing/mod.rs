@@ -1,0 +1,7 @@
+//! The ISP's business: what is sold, what is owed, what was paid.
+//!
+//! Every way in which money comes (webhook, redirect, poll, cashier, voucher) ends in the same posting of
+//! one ledger. Not here: whether somebody may be online. Billing changes facts (paid intervals, locks), and
+//! `domain::entitlement` follows from them. The one rule: money and what it buys are one commit.
+
+pub mod fault;

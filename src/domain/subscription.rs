@@ -1,0 +1,63 @@
+//! A subscription: how a service is paid for, period by period.
+//!
+//! One a service, under the same id. Periods are counted from one anchor, so that the 31st comes back after
+//! a short month. Nothing here decides access: what is paid becomes intervals of the service, what is
+//! not becomes locks.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{PlanId, ServiceId, SubscriberId};
+use super::plan::{BillingMode, PlanTerms, Validity};
+use super::text::Code;
+
+/// How a service is paid for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// Which service; the record's key.
+    pub service_id: ServiceId,
+    /// Whose.
+    pub subscriber_id: SubscriberId,
+    /// Before or after.
+    pub mode: BillingMode,
+    /// Where periods are counted from.
+    pub anchor: Timestamp,
+    /// How long each is.
+    pub period: Validity,
+    /// The first period, from 0, that was not charged yet: charging it is what moves this on.
+    pub next_index: u32,
+    /// Whether the next period is bought from the wallet when this one ends.
+    pub auto_renew: bool,
+    /// Until when nothing is charged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial_until: Option<Timestamp>,
+    /// The plan from the next period on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingPlan>,
+    /// Since when it is paused, at the subscriber's wish.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_at: Option<Timestamp>,
+    /// When something is to be done about it next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_due_at: Option<Timestamp>,
+    /// Why the last renewal was not made, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_refusal: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A plan that begins with the next period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingPlan {
+    /// Which.
+    pub plan_id: PlanId,
+    /// Its code.
+    pub plan_code: Code,
+    /// Its terms when it was asked for.
+    pub terms: PlanTerms,
+    /// When it was asked for.
+    pub asked_at: Timestamp,
+}
