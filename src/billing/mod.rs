@@ -5,3 +5,4 @@
 //! `domain::entitlement` follows from them. The one rule: money and what it buys are one commit.
 
 pub mod fault;
+pub mod voucher;

@@ -4,6 +4,7 @@
 //! out. The heart is [`entitlement::entitle`]. The one rule: a type that exists is valid; texts
 //! and numbers from outside become these types once, at the border.
 
+pub mod agent;
 pub mod audit;
 pub mod auth_event;
 pub mod device;
@@ -32,3 +33,5 @@ pub mod subscriber;
 pub mod subscription;
 pub mod tax;
 pub mod text;
+pub mod voucher;
+pub mod voucher_code;

@@ -31,6 +31,7 @@ pub mod snapshot;
 pub mod suite;
 pub mod tables;
 pub mod vault;
+pub mod voucher_key;
 pub mod writer;
 
 mod apply;
