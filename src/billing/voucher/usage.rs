@@ -7,10 +7,12 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::Vouchers;
+use crate::billing::contract::Contract;
 use crate::billing::fault::BillingError;
+use crate::billing::grant;
 use crate::domain::ids::{ServiceId, VoucherId};
-use crate::domain::service::{Interval, IntervalState, Phase, Service};
-use crate::domain::voucher::{Voucher, VoucherBatch, VoucherUse};
+use crate::domain::service::{Interval, Phase, Service};
+use crate::domain::voucher::{Voucher, VoucherBatch, VoucherUse, source};
 use crate::domain::voucher_code::VoucherCode;
 use crate::store::contract::{Expected, Record, Unit};
 use crate::store::listing;
@@ -85,25 +87,64 @@ impl Vouchers {
         Ok(unit.event("voucher.redeemed", id, payload))
     }
 
-    /// A service with what the voucher gives, after what is paid for already; and its use.
+    /// Writes the first use of a voucher by the owner of a prepaid service into a unit: what it gives begins where
+    /// what is paid for ends (rule 14), and the next period is due after it.
     ///
     /// # Errors
-    /// `Rule` where the service runs on without end, or what the voucher gives ends beyond the calendar.
-    pub fn given_to(
+    /// `NotFound` of the service; `Rule` where it is billed afterwards or runs on without end; faults of ours.
+    pub async fn give_in(
         &self,
+        unit: Unit,
         found: &Found,
-        service: &Service,
+        service: ServiceId,
         now: Timestamp,
-    ) -> Result<(Service, VoucherUse), BillingError> {
-        let from = paid_until(&service.intervals, now)?;
-        let used = self.used_for(found, service, from, false, now)?;
-        let mut after = service.clone();
-        after.intervals.push(found.voucher.interval(used.from, used.until));
-        if after.phase == Phase::Pending && !after.awaits_approval() {
-            (after.phase, after.activated_at) = (Phase::Active, Some(now));
+    ) -> Result<(Unit, VoucherUse), BillingError> {
+        let mut contract = Contract::read(self.store(), service, now).await?;
+        let Contract { service, subscription, .. } = &mut contract;
+        if !grant::is_prepaid(service) {
+            return Err(BillingError::rule("the service is billed afterwards, so no voucher can pay for it"));
         }
-        after.updated_at = now;
-        Ok((after, used))
+        let validity = found.batch.terms.validity;
+        let source = source(found.voucher.id);
+        let interval = if validity == Some(service.terms.period()) {
+            grant::buy_period(service, subscription, &source, now, self.zone())?
+        } else {
+            let interval = self.next_span(found, service, now)?;
+            (subscription.anchor, subscription.next_index) = (interval.until.unwrap_or(now), 0);
+            (subscription.next_due_at, subscription.last_refusal) = (interval.until, None);
+            service.intervals.push(interval.clone());
+            interval
+        };
+        if service.phase == Phase::Pending {
+            (service.phase, service.activated_at) = (Phase::Active, Some(now));
+        }
+        service.updated_at = now;
+        let (service_id, subscriber_id) = (service.id, service.subscriber_id);
+        let until = interval.until.ok_or_else(beyond)?;
+        let used = VoucherUse { at: now, from: interval.from, until, service_id, subscriber_id, is_own: false };
+        let payload = json!({ "customer_id": subscriber_id, "action": "voucher.redeem" });
+        let unit = contract.write(unit)?.event("service.renewed", service_id, payload);
+        Ok((self.use_in(unit, found, used.clone())?, used))
+    }
+
+    /// From when time that is bought for a service now would run.
+    ///
+    /// # Errors
+    /// `Rule` where the service runs on without end.
+    pub fn begins(&self, service: &Service, now: Timestamp) -> Result<Timestamp, BillingError> {
+        match grant::paid_until(service, now) {
+            Some(None) => Err(BillingError::rule(
+                "the service runs until it is ended, so a voucher would give it nothing",
+            )),
+            Some(Some(until)) => Ok(until),
+            None => Ok(now),
+        }
+    }
+
+    fn next_span(&self, found: &Found, service: &Service, now: Timestamp) -> Result<Interval, BillingError> {
+        let from = self.begins(service, now)?;
+        let (from, until) = found.batch.span(from, self.zone()).ok_or_else(beyond)?;
+        Ok(found.voucher.interval(from, until))
     }
 
     /// A service that was just made for a voucher, brought to life with what it gives from `from` on.
@@ -117,24 +158,12 @@ impl Vouchers {
         (from, is_own): (Timestamp, bool),
         now: Timestamp,
     ) -> Result<(Service, VoucherUse), BillingError> {
-        let used = self.used_for(found, &service, from, is_own, now)?;
-        let intervals = vec![found.voucher.interval(used.from, used.until)];
+        let (from, until) = found.batch.span(from, self.zone()).ok_or_else(beyond)?;
+        let (service_id, subscriber_id) = (service.id, service.subscriber_id);
+        let used = VoucherUse { at: now, from, until, service_id, subscriber_id, is_own };
+        let intervals = vec![found.voucher.interval(from, until)];
         let after = Service { phase: Phase::Active, activated_at: Some(now), intervals, ..service };
         Ok((after, used))
-    }
-
-    fn used_for(
-        &self,
-        found: &Found,
-        service: &Service,
-        from: Timestamp,
-        is_own: bool,
-        now: Timestamp,
-    ) -> Result<VoucherUse, BillingError> {
-        let span = found.batch.span(from, self.zone());
-        let (from, until) = span.ok_or_else(|| BillingError::rule("what it gives ends beyond the calendar"))?;
-        let (service_id, subscriber_id) = (service.id, service.subscriber_id);
-        Ok(VoucherUse { at: now, from, until, service_id, subscriber_id, is_own })
     }
 
     /// The service of that id.
@@ -156,21 +185,6 @@ impl Vouchers {
     }
 }
 
-/// Where time that is bought now begins: at the end of all that is paid for (rule 14), or now.
-///
-/// # Errors
-/// `Rule` where what is paid for has no end.
-pub fn paid_until(intervals: &[Interval], now: Timestamp) -> Result<Timestamp, BillingError> {
-    let mut from = now;
-    for interval in intervals.iter().filter(|one| one.state == IntervalState::Active) {
-        match interval.until {
-            Some(until) => from = from.max(until),
-            None => {
-                return Err(BillingError::rule(
-                    "the service runs until it is ended, so a voucher would give it nothing",
-                ));
-            }
-        }
-    }
-    Ok(from)
+fn beyond() -> BillingError {
+    BillingError::rule("what the voucher gives ends beyond the calendar")
 }
