@@ -4,6 +4,7 @@
 //! one ledger. Not here: whether somebody may be online. Billing changes facts (paid intervals, locks), and
 //! `domain::entitlement` follows from them. The one rule: money and what it buys are one commit.
 
+pub mod agent;
 mod apply;
 pub mod book;
 mod change;

@@ -154,7 +154,14 @@ mod tests {
         let at = Timestamp::UNIX_EPOCH;
         let staff_id = StaffId(uuid::Uuid::nil());
         let credit_limit = ngn(200);
-        Agent { staff_id, commission_ppm: 100_000, credit_limit, is_active: true, created_at: at, updated_at: at }
+        Agent {
+            staff_id,
+            commission_ppm: 100_000,
+            credit_limit,
+            is_active: true,
+            created_at: at,
+            updated_at: at,
+        }
     }
 
     #[test]

@@ -35,7 +35,9 @@ impl VoucherKey {
     pub fn handle(&self, code: &VoucherCode) -> String {
         use std::fmt::Write as _;
         let mut handle = HANDLE_PREFIX.to_owned();
-        for octet in mac(self.0.as_slice(), &[b"login", code.canonical().as_bytes()]).iter().take(HANDLE_OCTETS) {
+        for octet in
+            mac(self.0.as_slice(), &[b"login", code.canonical().as_bytes()]).iter().take(HANDLE_OCTETS)
+        {
             // Writing to a String cannot fail.
             let _ = write!(handle, "{octet:02x}");
         }

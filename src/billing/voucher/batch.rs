@@ -167,7 +167,8 @@ impl Vouchers {
         let found = match reference.parse::<BatchId>() {
             Ok(id) => self.store().get::<VoucherBatches>(&id).await?,
             Err(_) => {
-                listing::one_by::<VoucherBatches>(self.store(), "code", reference.trim().to_uppercase()).await?
+                listing::one_by::<VoucherBatches>(self.store(), "code", reference.trim().to_uppercase())
+                    .await?
             }
         };
         found.ok_or_else(|| BillingError::not_found("voucher batch", reference))
@@ -295,7 +296,10 @@ impl Vouchers {
             return Err(BillingError::rule("the plan takes no new contracts; activate it first"));
         }
         if !plan.terms.service_type.reaches_the_internet() {
-            return Err(BillingError::field("plan", "is not a plan for the Internet, so no voucher can use it"));
+            return Err(BillingError::field(
+                "plan",
+                "is not a plan for the Internet, so no voucher can use it",
+            ));
         }
         Ok(plan)
     }

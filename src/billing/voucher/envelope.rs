@@ -99,7 +99,9 @@ impl Vouchers {
                 return Ok(record.body);
             }
             if !record.body.is_complete() && record.body.revoked_at.is_none() {
-                return Err(BillingError::rule("the batch is still being made; wait until it is, or revoke it"));
+                return Err(BillingError::rule(
+                    "the batch is still being made; wait until it is, or revoke it",
+                ));
             }
             let after = VoucherBatch { envelope: None, ..record.body };
             let unit = self.once(now)?.replace::<VoucherBatches>(&id, record.version, &after)?;

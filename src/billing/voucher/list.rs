@@ -11,7 +11,7 @@ use crate::domain::ids::{BatchId, ServiceId, StaffId};
 use crate::domain::voucher::{Voucher, VoucherBatch, VoucherState};
 use crate::store::contract::{IndexValue, Range, Record};
 use crate::store::listing::{self, Listed, Steps, Walk, Window};
-use crate::store::tables::vouchers::{Vouchers as Table, VoucherBatches, place};
+use crate::store::tables::vouchers::{VoucherBatches, Vouchers as Table, place};
 
 /// A voucher with what has become of it.
 #[derive(Debug, Clone)]

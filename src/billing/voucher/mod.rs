@@ -7,6 +7,7 @@
 //! | [`usage`] | the first use of a code, as part of somebody's unit |
 //! | [`guess`] | how often a code may be tried |
 //! | [`revoke`] | a voucher or a whole batch is taken back |
+//! | [`sale`] | vouchers are sold, from a float or for cash |
 //! | [`list`] | vouchers and batches as staff look at them |
 //!
 //! Making a subscriber and a service for a code that a stranger uses takes other use cases, so it is
@@ -17,6 +18,7 @@ pub mod envelope;
 pub mod guess;
 pub mod list;
 pub mod revoke;
+pub mod sale;
 pub mod usage;
 
 use std::fmt::Display;
@@ -26,6 +28,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use super::book::Book;
 use super::fault::BillingError;
 use crate::base::entropy::Entropy;
 use crate::base::jobs::Activator;
@@ -58,6 +61,8 @@ pub struct Parts {
     pub vault: Vault,
     /// For codes and ids.
     pub entropy: Entropy,
+    /// The ledger, which sales are written into.
+    pub book: Book,
     /// Where days begin.
     pub zone: TimeZone,
     /// The site's tax, parts per million.

@@ -19,7 +19,7 @@ use crate::domain::voucher::{Voucher, VoucherBatch, source};
 use crate::store::contract::{CommitError, Page, Range, Record, Unit};
 use crate::store::draft::Draft;
 use crate::store::tables::Services;
-use crate::store::tables::vouchers::{Vouchers as Table, VoucherBatches};
+use crate::store::tables::vouchers::{VoucherBatches, Vouchers as Table};
 
 impl Vouchers {
     /// Takes a voucher back, and what it gave. Taken back already: nothing changes.

@@ -17,7 +17,7 @@ use crate::domain::voucher_code::VoucherCode;
 use crate::store::contract::{Expected, Record, Unit};
 use crate::store::listing;
 use crate::store::tables::Services;
-use crate::store::tables::vouchers::{Vouchers as Table, VoucherBatches, place};
+use crate::store::tables::vouchers::{VoucherBatches, Vouchers as Table, place};
 
 /// A voucher with its batch, as they were read.
 #[derive(Debug, Clone)]
@@ -121,7 +121,8 @@ impl Vouchers {
         service.updated_at = now;
         let (service_id, subscriber_id) = (service.id, service.subscriber_id);
         let until = interval.until.ok_or_else(beyond)?;
-        let used = VoucherUse { at: now, from: interval.from, until, service_id, subscriber_id, is_own: false };
+        let used =
+            VoucherUse { at: now, from: interval.from, until, service_id, subscriber_id, is_own: false };
         let payload = json!({ "customer_id": subscriber_id, "action": "voucher.redeem" });
         let unit = contract.write(unit)?.event("service.renewed", service_id, payload);
         Ok((self.use_in(unit, found, used.clone())?, used))

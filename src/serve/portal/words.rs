@@ -265,9 +265,11 @@ pub(super) fn voucher(why: VoucherRefusal) -> Told {
         VoucherRefusal::Expired => {
             Told::alert("This voucher has run out", "Its time is over.", "Buy another one to go on.")
         }
-        VoucherRefusal::Exhausted => {
-            Told::alert("This voucher is used up", "All of its data has been used.", "Buy another one to go on.")
-        }
+        VoucherRefusal::Exhausted => Told::alert(
+            "This voucher is used up",
+            "All of its data has been used.",
+            "Buy another one to go on.",
+        ),
         VoucherRefusal::Revoked => Told::alert(
             "This voucher does not count any more",
             "It was taken back.",
