@@ -4,4 +4,11 @@
 //! one ledger. Not here: whether somebody may be online. Billing changes facts (paid intervals, locks), and
 //! `domain::entitlement` follows from them. The one rule: money and what it buys are one commit.
 
+pub mod book;
+mod change;
+pub mod documents;
 pub mod fault;
+pub mod grant;
+pub mod settings;
+pub mod shop;
+mod top_up;
