@@ -11,9 +11,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use super::contract::Contract;
 use super::fault::BillingError;
 use crate::base::entropy::Entropy;
-use crate::domain::ids::PostingId;
+use crate::domain::ids::{PostingId, ServiceId};
 use crate::domain::ledger::{Account, Entry, Line, Posting};
 use crate::domain::money::{Currency, MoneyError};
 use crate::store::Store;
@@ -51,6 +52,15 @@ pub struct Leaf {
     desk: OwnedMutexGuard<Desk>,
     unit: Unit,
     entries: Vec<Entry>,
+    contracts: BTreeMap<ServiceId, Contract>,
+}
+
+/// A place in a leaf.
+#[derive(Debug)]
+pub struct Mark {
+    unit: Unit,
+    entries: usize,
+    contracts: BTreeMap<ServiceId, Contract>,
 }
 
 impl std::fmt::Debug for Book {
@@ -76,7 +86,7 @@ impl Book {
     pub async fn open(&self) -> Leaf {
         let desk = Arc::clone(&self.desk).lock_owned().await;
         let (store, entropy) = (self.store.clone(), self.entropy.clone());
-        Leaf { store, entropy, desk, unit: Unit::natural(), entries: Vec::new() }
+        Leaf { store, entropy, desk, unit: Unit::natural(), entries: Vec::new(), contracts: BTreeMap::new() }
     }
 
     /// What an account stands at, minor units, debit positive.
@@ -136,6 +146,46 @@ impl Leaf {
         Ok(balance)
     }
 
+    /// Where the leaf is now, to come back to when what follows turns out not to be possible.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark { unit: self.unit.clone(), entries: self.entries.len(), contracts: self.contracts.clone() }
+    }
+
+    /// Takes back everything since a mark.
+    pub fn back_to(&mut self, mark: Mark) {
+        self.unit = mark.unit;
+        self.entries.truncate(mark.entries);
+        self.contracts = mark.contracts;
+    }
+
+    /// A service with its subscription, as this leaf has them: change them in place.
+    ///
+    /// # Errors
+    /// `NotFound`, or when the store cannot read.
+    pub(super) async fn contract(
+        &mut self,
+        id: ServiceId,
+        now: Timestamp,
+    ) -> Result<&mut Contract, BillingError> {
+        use std::collections::btree_map::Entry as Place;
+        match self.contracts.entry(id) {
+            Place::Occupied(known) => Ok(known.into_mut()),
+            Place::Vacant(place) => Ok(place.insert(Contract::read(&self.store, id, now).await?)),
+        }
+    }
+
+    /// A contract that was read before the leaf was opened, in bulk.
+    pub(super) fn take(&mut self, contract: Contract) -> &mut Contract {
+        self.contracts.entry(contract.service.id).or_insert(contract)
+    }
+
+    /// How much this leaf holds, so that whoever gathers many decisions in one can stop in time.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.unit.ops.len().saturating_add(self.entries.len()).saturating_add(self.contracts.len())
+    }
+
     /// Whether a source was booked before this leaf.
     ///
     /// # Errors
@@ -157,7 +207,13 @@ impl Leaf {
             self.chain(entry, &mut desk, now).await?;
         }
         let mut unit = std::mem::take(&mut self.unit);
-        unit = with_desk(unit, &mut desk)?;
+        for contract in self.contracts.values() {
+            unit = contract.write(unit)?;
+        }
+        unit = with_desk(unit, &desk)?;
+        if unit.ops.is_empty() && unit.events.is_empty() {
+            return Ok(());
+        }
         if unit.id.is_none() {
             unit.id = Some(self.entropy.uuid_v7(now)?);
         }
@@ -291,7 +347,7 @@ fn rows(unit: Unit, posting: &Posting) -> Result<Unit, CommitError> {
     Ok(unit)
 }
 
-fn with_desk(mut unit: Unit, desk: &mut Desk) -> Result<Unit, CommitError> {
+fn with_desk(mut unit: Unit, desk: &Desk) -> Result<Unit, CommitError> {
     if let Some(head) = &desk.head {
         let key = HEAD.to_owned();
         unit =

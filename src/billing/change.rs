@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::book::Leaf;
+use super::contract::Contract;
 use super::fault::BillingError;
 use super::grant;
-use super::shop::{Contract, Shop, proration_of};
+use super::shop::{Shop, proration_of};
 use crate::domain::ids::PlanId;
 use crate::domain::invoice::LineSubject;
 use crate::domain::money::Money;
@@ -20,7 +20,6 @@ use crate::domain::plan::{Plan, PlanTerms, ProrationPolicy, ValidityUnit};
 use crate::domain::service::{IntervalState, Service};
 use crate::domain::tax::{Quote, quote};
 use crate::domain::text::Code;
-use crate::store::tables::Services;
 
 /// The plan that a service is to have.
 #[derive(Debug, Clone)]
@@ -71,7 +70,7 @@ pub(super) fn priced(
     plan: Plan,
     now: Timestamp,
 ) -> Result<(Purchase, Quote), BillingError> {
-    let service = &contract.service.body;
+    let service = &contract.service;
     if service.plan_id == plan.id && service.terms.version == plan.terms.version {
         return Err(BillingError::rule("the service has this plan already"));
     }
@@ -135,27 +134,22 @@ pub(super) fn days(from: Timestamp, until: Timestamp, now: Timestamp, zone: &Tim
 
 /// Gives a service its new plan.
 pub(super) fn give(
-    leaf: &mut Leaf,
-    contract: &Contract,
+    contract: &mut Contract,
     new: NewPlan,
     now: Timestamp,
-) -> Result<LineSubject, BillingError> {
-    let before = &contract.service.body;
-    is_at_once(before, &new.terms, now)?;
-    let mut service = before.clone();
+) -> Result<(LineSubject, serde_json::Value), BillingError> {
+    let service = &mut contract.service;
+    is_at_once(service, &new.terms, now)?;
     let from = std::mem::replace(&mut service.plan_code, new.code);
     service.plan_id = new.id;
     service.terms = new.terms;
     service.updated_at = now;
+    contract.subscription.pending = None;
     let payload = json!({
         "customer_id": service.subscriber_id, "from_plan": from, "to_plan": service.plan_code,
     });
-    let until = grant::paid_until(&service, now).flatten();
-    leaf.change(|unit| {
-        let unit = unit.replace::<Services>(&service.id, contract.service.version, &service)?;
-        Ok(unit.event("service.plan_changed", service.id, payload))
-    })?;
-    Ok(LineSubject { service_id: Some(service.id), from: Some(now), until })
+    let until = grant::paid_until(service, now).flatten();
+    Ok((LineSubject { service_id: Some(service.id), from: Some(now), until }, payload))
 }
 
 #[cfg(test)]

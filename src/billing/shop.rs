@@ -7,6 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::book::Leaf;
+use super::contract::Contract;
+use super::counter::NOT_STORED;
 use super::documents::{Bill, Documents, Numbers};
 use super::fault::BillingError;
 use super::grant;
@@ -25,10 +27,10 @@ use crate::domain::subscriber::Subscriber;
 use crate::domain::subscription::Subscription;
 use crate::domain::tax::{Item, Quote, TaxTreatment, quote};
 use crate::store::Store;
-use crate::store::contract::{Expected, Record, Unit};
+use crate::store::contract::{Record, Unit};
 use crate::store::draft::Draft;
-use crate::store::tables::money::{InvoiceStandings, Orders, Subscriptions};
-use crate::store::tables::{Plans, Services, Subscribers, Tasks};
+use crate::store::tables::money::{InvoiceStandings, Orders};
+use crate::store::tables::{Plans, Subscribers, Tasks};
 
 /// The shop; cheap to clone.
 #[derive(Debug, Clone)]
@@ -52,13 +54,6 @@ pub enum Wish {
     Wallet(Money),
     /// These invoices, or all that are open where none is named.
     Invoices(Vec<InvoiceId>),
-}
-
-/// A service with what its subscription says, as read for one decision.
-#[derive(Debug, Clone)]
-pub(super) struct Contract {
-    pub(super) service: Record<Services>,
-    pub(super) subscription: Option<Record<Subscriptions>>,
 }
 
 impl Shop {
@@ -116,8 +111,8 @@ impl Shop {
     ) -> Result<(Purchase, Quote), BillingError> {
         match wish {
             Wish::Period(service_id) => {
-                let contract = self.contract_of(*service_id, subscriber).await?;
-                let quote = self.period_quote(&contract.service.body, now)?;
+                let contract = self.contract_of(*service_id, subscriber, now).await?;
+                let quote = self.period_quote(&contract.service, now)?;
                 Ok((Purchase::Period { service_id: *service_id }, quote))
             }
             Wish::TopUp(service_id, code) => self.priced_top_up(subscriber, *service_id, code, now).await,
@@ -201,8 +196,8 @@ impl Shop {
         code: &str,
         now: Timestamp,
     ) -> Result<(Purchase, Quote), BillingError> {
-        let contract = self.contract_of(service_id, subscriber).await?;
-        let service = &contract.service.body;
+        let contract = self.contract_of(service_id, subscriber, now).await?;
+        let service = &contract.service;
         if grant::paid_until(service, now).is_none() {
             return Err(BillingError::rule("a top-up adds to a running period; renew the service first"));
         }
@@ -216,7 +211,7 @@ impl Shop {
         plan_id: PlanId,
         now: Timestamp,
     ) -> Result<(Purchase, Quote), BillingError> {
-        let contract = self.contract_of(service_id, subscriber).await?;
+        let contract = self.contract_of(service_id, subscriber, now).await?;
         let Some(plan) = self.store.get::<Plans>(&plan_id).await?.filter(|plan| plan.body.is_active) else {
             return Err(BillingError::field("plan_id", "there is no such plan to change to"));
         };
@@ -242,17 +237,23 @@ impl Shop {
                 Some(self.give_period(leaf, *service_id, done.subscriber_id, &source, now).await?)
             }
             Purchase::TopUp { service_id, offer } => {
-                let contract = self.contract_of(*service_id, done.subscriber_id).await?;
-                Some(super::top_up::give(leaf, &contract, offer.as_str(), done.id, now, &self.settings.zone)?)
+                let contract = self.bought_for(leaf, *service_id, done.subscriber_id, now).await?;
+                let subject =
+                    super::top_up::give(contract, offer.as_str(), done.id, now, &self.settings.zone)?;
+                let payload = json!({ "customer_id": done.subscriber_id, "offer": offer });
+                leaf.change(|unit| Ok(unit.event("service.topped_up", service_id, payload)))?;
+                Some(subject)
             }
             Purchase::ChangePlan { service_id, plan_id, plan_code, terms } => {
-                let contract = self.contract_of(*service_id, done.subscriber_id).await?;
+                let contract = self.bought_for(leaf, *service_id, done.subscriber_id, now).await?;
                 let new = super::change::NewPlan {
                     id: *plan_id,
                     code: plan_code.clone(),
                     terms: (**terms).clone(),
                 };
-                Some(super::change::give(leaf, &contract, new, now)?)
+                let (subject, payload) = super::change::give(contract, new, now)?;
+                leaf.change(|unit| Ok(unit.event("service.plan_changed", service_id, payload)))?;
+                Some(subject)
             }
             Purchase::Wallet | Purchase::Invoices { .. } => None,
         };
@@ -275,7 +276,11 @@ impl Shop {
         let payload = json!({ "customer_id": done.subscriber_id, "invoice_id": done.invoice_id });
         let (id, version) = (done.id, order.version);
         leaf.change(|unit| {
-            Ok(unit.replace::<Orders>(&id, version, &done)?.event("order.fulfilled", id, payload))
+            let unit = match version {
+                NOT_STORED => unit.create::<Orders>(&id, &done)?,
+                version => unit.replace::<Orders>(&id, version, &done)?,
+            };
+            Ok(unit.event("order.fulfilled", id, payload))
         })?;
         Ok(done)
     }
@@ -289,32 +294,22 @@ impl Shop {
         source: &str,
         now: Timestamp,
     ) -> Result<LineSubject, BillingError> {
-        let contract = self.contract_of(service_id, subscriber).await?;
-        let mut service = contract.service.body.clone();
-        let known = contract.subscription.as_ref().map(|record| record.body.clone());
-        let mut subscription = known.unwrap_or_else(|| grant::subscribe(&service, now));
-        take_pending(&mut service, &mut subscription, now);
-        let interval = grant::buy_period(&mut service, &mut subscription, source, now, &self.settings.zone)?;
-        grant::unlock(&mut service, LockReason::Prepaid, now);
-        let task = self.begin(&mut service, now)?;
+        let zone = self.settings.zone.clone();
+        let contract = self.bought_for(leaf, service_id, subscriber, now).await?;
+        take_pending(&mut contract.service, &mut contract.subscription, now);
+        let (service, subscription) = (&mut contract.service, &mut contract.subscription);
+        let interval = grant::buy_period(service, subscription, source, now, &zone)?;
+        grant::unlock(service, LockReason::Prepaid, now);
+        let task = self.begin(service, now)?;
         let payload = json!({
             "customer_id": subscriber, "from": interval.from, "until": interval.until, "source": source,
         });
         leaf.change(|unit| {
-            let mut unit = unit
-                .replace::<Services>(&service.id, contract.service.version, &service)?
-                .expect::<Subscriptions>(&service.id, contract.state())
-                .put::<Subscriptions>(&service.id, &subscription)?
-                .event("service.paid", service.id, payload);
-            if let Some(task) = task {
-                let payload = json!({ "customer_id": task.subscriber_id, "task_id": task.id });
-                unit = unit.create::<Tasks>(&task.id, &task)?.event(
-                    "service.provisioning",
-                    task.service_id,
-                    payload,
-                );
-            }
-            Ok(unit)
+            let unit = unit.event("service.paid", service_id, payload);
+            let Some(task) = task else { return Ok(unit) };
+            let payload = json!({ "customer_id": task.subscriber_id, "task_id": task.id });
+            let unit = unit.create::<Tasks>(&task.id, &task)?;
+            Ok(unit.event("service.provisioning", task.service_id, payload))
         })?;
         Ok(LineSubject { service_id: Some(service_id), from: Some(interval.from), until: interval.until })
     }
@@ -337,35 +332,34 @@ impl Shop {
         }))
     }
 
-    /// A service of this subscriber that may be bought for, with its subscription.
+    /// A service of this subscriber that may be bought for, with its subscription: to look at.
     pub(super) async fn contract_of(
         &self,
         service_id: ServiceId,
         subscriber: SubscriberId,
+        now: Timestamp,
     ) -> Result<Contract, BillingError> {
-        let contract = self.contract(service_id).await?;
-        grant::may_be_bought(&contract.service.body, subscriber)?;
+        let contract = Contract::read(&self.store, service_id, now).await?;
+        grant::may_be_bought(&contract.service, subscriber)?;
         Ok(contract)
     }
 
-    pub(super) async fn contract(&self, service_id: ServiceId) -> Result<Contract, BillingError> {
-        let Some(service) = self.store.get::<Services>(&service_id).await? else {
-            return Err(BillingError::not_found("service", service_id));
-        };
-        let subscription = self.store.get::<Subscriptions>(&service_id).await?;
-        Ok(Contract { service, subscription })
+    /// The same within a leaf: to change.
+    async fn bought_for<'a>(
+        &self,
+        leaf: &'a mut Leaf,
+        service_id: ServiceId,
+        subscriber: SubscriberId,
+        now: Timestamp,
+    ) -> Result<&'a mut Contract, BillingError> {
+        let contract = leaf.contract(service_id, now).await?;
+        grant::may_be_bought(&contract.service, subscriber)?;
+        Ok(contract)
     }
 
     pub(super) async fn subscriber(&self, id: SubscriberId) -> Result<Subscriber, BillingError> {
         let record = self.store.get::<Subscribers>(&id).await?;
         record.map(|record| record.body).ok_or_else(|| BillingError::not_found("customer", id))
-    }
-}
-
-impl Contract {
-    /// What to expect of the subscription's record.
-    pub(super) fn state(&self) -> Expected {
-        self.subscription.as_ref().map_or(Expected::Absent, |record| Expected::Version(record.version))
     }
 }
 

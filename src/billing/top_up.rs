@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::book::Leaf;
+use super::contract::Contract;
 use super::fault::BillingError;
-use super::shop::{Contract, Shop};
+use super::shop::Shop;
 use crate::domain::ids::OrderId;
 use crate::domain::invoice::LineSubject;
 use crate::domain::order::Purchase;
@@ -23,8 +23,7 @@ pub(super) fn priced(
 
 /// Adds an offer to the service.
 pub(super) fn give(
-    _leaf: &mut Leaf,
-    _contract: &Contract,
+    _contract: &mut Contract,
     offer: &str,
     _order: OrderId,
     _now: Timestamp,
