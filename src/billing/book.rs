@@ -175,7 +175,6 @@ impl Leaf {
         }
     }
 
-
     /// How much this leaf holds, so that whoever gathers many decisions in one can stop in time.
     #[must_use]
     pub fn size(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use crate::domain::invoice::Party;
+use crate::domain::invoice::{DUE_DAYS, Party};
 use crate::domain::money::Currency;
 use crate::domain::tax::TaxRounding;
 
@@ -40,6 +40,3 @@ impl Settings {
         }
     }
 }
-
-/// Where nothing is said: what the management platform does too.
-pub const DUE_DAYS: u32 = 14;
