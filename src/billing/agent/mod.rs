@@ -241,7 +241,11 @@ impl Agents {
             }
         };
         let staff = found.ok_or_else(|| BillingError::not_found("member of staff", reference))?.body;
-        if staff.is_active { Ok(staff) } else { Err(BillingError::rule("this account may not be used any more")) }
+        if staff.is_active {
+            Ok(staff)
+        } else {
+            Err(BillingError::rule("this account may not be used any more"))
+        }
     }
 
     async fn view(&self, agent: Agent) -> Result<AgentView, BillingError> {

@@ -116,9 +116,7 @@ impl Agents {
     pub async fn shifts(&self, of: Option<StaffId>, window: Window) -> Result<Listed<Shift>, BillingError> {
         let range = match of {
             Some(id) => Range::Equals("staff_id", id.to_string().into()),
-            None => {
-                Range::Between("opened_at", IndexValue::Integer(i64::MIN), IndexValue::Integer(i64::MAX))
-            }
+            None => Range::Between("opened_at", IndexValue::Integer(i64::MIN), IndexValue::Integer(i64::MAX)),
         };
         let walk = Walk::newest_first(range);
         let listed = listing::list::<Shifts>(self.store(), walk, window, |_| true).await?;

@@ -145,6 +145,7 @@ impl Vouchers {
             after,
             source: actor.source.clone(),
             request_id: actor.request_id.clone(),
+            why: actor.why.clone(),
         };
         Ok(unit.create::<AuditLog>(&id, &entry)?)
     }

@@ -162,9 +162,8 @@ impl Vouchers {
                 Range::Between("at", IndexValue::Integer(i64::MIN), IndexValue::Integer(i64::MAX))
             }
         };
-        let fits = |record: &Record<VoucherSales>| {
-            filter.seller.is_none_or(|seller| record.body.seller == seller)
-        };
+        let fits =
+            |record: &Record<VoucherSales>| filter.seller.is_none_or(|seller| record.body.seller == seller);
         let listed =
             listing::list::<VoucherSales>(self.store(), Walk::newest_first(range), window, fits).await?;
         Ok(listed.map(|record| record.body))
