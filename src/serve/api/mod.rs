@@ -67,8 +67,12 @@ pub mod customers;
 pub mod edit;
 pub mod error;
 pub mod form;
+pub mod invoices;
+pub mod ledger;
+mod money;
 pub mod nas;
 pub mod openapi;
+pub mod payments;
 pub mod plans;
 pub mod provisioning;
 pub mod route;
@@ -93,7 +97,7 @@ pub use shape::{Answer, Window};
 /// Every route of the API, but the two that describe it.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let resources: [fn() -> Vec<Route>; 15] = [
+    let resources: [fn() -> Vec<Route>; 18] = [
         audit::routes,
         auth::routes,
         auth_events::routes,
@@ -101,7 +105,10 @@ pub fn routes() -> Vec<Route> {
         customer_auth::routes,
         customer_devices::routes,
         customers::routes,
+        invoices::routes,
+        ledger::routes,
         nas::routes,
+        payments::routes,
         plans::routes,
         provisioning::routes,
         services::routes,
