@@ -142,12 +142,15 @@ impl People {
         if !fits || !kept.counts(now) {
             return Ok(None);
         }
-        let mut pace = self.program_pace.lock().unwrap_or_else(PoisonError::into_inner);
-        pace.take(kept.id, now.as_millisecond()).map_err(PeopleError::too_many)?;
-        drop(pace);
+        self.count_program(kept.id, now)?;
         let program = Program { key_id: kept.id, name: kept.name.to_string(), scopes: kept.scopes.clone() };
         self.note_use(kept, version, now).await;
         Ok(Some(program))
+    }
+
+    fn count_program(&self, id: ApiKeyId, now: Timestamp) -> Result<(), PeopleError> {
+        let mut pace = self.program_pace.lock().unwrap_or_else(PoisonError::into_inner);
+        pace.take(id, now.as_millisecond()).map_err(PeopleError::too_many)
     }
 
     /// Keeps when a key was used, coarsely. A store that cannot write now must not refuse a read.

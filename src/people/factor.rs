@@ -369,7 +369,8 @@ impl std::fmt::Debug for FactorKeys {
 
 /// What apps take without asking: SHA-1, six digits, 30 seconds; the step before and the one after count too.
 fn totp(secret: &[u8]) -> Option<Totp> {
-    Builder::new().with_secret(secret.to_vec()).build().ok()
+    let secret = <[u8; SECRET_OCTETS]>::try_from(secret).ok()?;
+    Builder::new().with_secret(secret).build().ok()
 }
 
 fn context(id: StaffId) -> String {
