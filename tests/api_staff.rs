@@ -212,9 +212,9 @@ async fn a_program_may_do_what_its_scopes_say_until_it_is_revoked() {
     let by_bearer = edge.client.token(key);
     for program in [&by_header, &by_bearer] {
         program.get("/api/v1/customers").await.expect(200);
-        let denied = program.get("/api/v1/service-plans").await;
+        let denied = program.get("/api/v1/services").await;
         assert_eq!(denied.refusal(403), "access_denied");
-        assert!(denied.json()["message"].as_str().unwrap().contains("plans:read"));
+        assert!(denied.json()["message"].as_str().unwrap().contains("services:read"));
         assert_eq!(program.get("/api/v1/auth/mfa").await.status, 403);
     }
     let person = json!({ "email": "eve@example.net", "first_name": "Eve", "last_name": "Obi" });
@@ -241,11 +241,11 @@ async fn a_program_may_do_what_its_scopes_say_until_it_is_revoked() {
     let nothing = make(json!([]), json!({})).await.expect(201);
     let nothing = edge.client.token(nothing["key"].as_str().unwrap());
     assert_eq!(nothing.get("/api/v1/customers").await.status, 403, "a key without scopes may do nothing");
-    let soon = make(json!(["plans:read"]), json!({ "expires_at": "2026-03-01T09:00:00Z" })).await.expect(201);
+    let soon = make(json!(["services:read"]), json!({ "expires_at": "2026-03-01T09:00:00Z" })).await.expect(201);
     let soon = edge.client.token(soon["key"].as_str().unwrap());
-    soon.get("/api/v1/service-plans").await.expect(200);
+    soon.get("/api/v1/services").await.expect(200);
     edge.hand.advance(Duration::from_secs(3_600));
-    assert_eq!(soon.get("/api/v1/service-plans").await.status, 401);
+    assert_eq!(soon.get("/api/v1/services").await.status, 401);
 }
 
 #[tokio::test]
@@ -273,15 +273,15 @@ async fn a_program_that_runs_wild_is_slowed_and_others_are_not() {
     let (_, ada) = edge.staff("ada@example.net", "owner").await;
     let mut keys = Vec::new();
     for _ in 0..2 {
-        let made = ada.post(KEYS, json!({ "name": "x", "scopes": ["plans:read"] })).await.expect(201);
+        let made = ada.post(KEYS, json!({ "name": "x", "scopes": ["services:read"] })).await.expect(201);
         keys.push(edge.client.token(made["key"].as_str().unwrap()));
     }
     for _ in 0..200 {
-        keys[0].get("/api/v1/service-plans").await.expect(200);
+        keys[0].get("/api/v1/services").await.expect(200);
     }
-    let held = keys[0].get("/api/v1/service-plans").await;
+    let held = keys[0].get("/api/v1/services").await;
     assert_eq!((held.refusal(429).as_str(), held.header("retry-after")), ("rate_limit_exceeded", Some("1")));
-    keys[1].get("/api/v1/service-plans").await.expect(200);
+    keys[1].get("/api/v1/services").await.expect(200);
     edge.hand.advance(Duration::from_secs(1));
-    keys[0].get("/api/v1/service-plans").await.expect(200);
+    keys[0].get("/api/v1/services").await.expect(200);
 }
