@@ -54,6 +54,7 @@ use axum::Router;
 use super::http::guard::{Guard, RenderFault, RequestId};
 use super::http::server::Settings;
 
+pub mod api_keys;
 pub mod app;
 pub mod audit;
 pub mod auth;
@@ -69,7 +70,8 @@ pub mod error;
 pub mod form;
 pub mod invoices;
 pub mod ledger;
-mod money;
+pub mod mfa;
+pub mod money;
 pub mod nas;
 pub mod openapi;
 pub mod payments;
@@ -97,7 +99,8 @@ pub use shape::{Answer, Window};
 /// Every route of the API, but the two that describe it.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let resources: [fn() -> Vec<Route>; 18] = [
+    let resources: &[fn() -> Vec<Route>] = &[
+        api_keys::routes,
         audit::routes,
         auth::routes,
         auth_events::routes,
@@ -107,6 +110,7 @@ pub fn routes() -> Vec<Route> {
         customers::routes,
         invoices::routes,
         ledger::routes,
+        mfa::routes,
         nas::routes,
         payments::routes,
         plans::routes,
@@ -117,7 +121,7 @@ pub fn routes() -> Vec<Route> {
         system::routes,
         users::routes,
     ];
-    resources.into_iter().flat_map(|resource| resource()).collect()
+    resources.iter().flat_map(|resource| resource()).collect()
 }
 
 /// The router of these routes, their aliases and their description.
