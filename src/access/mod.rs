@@ -18,9 +18,10 @@ mod shards;
 mod table;
 #[cfg(test)]
 mod tests;
+mod voucher;
 mod why;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use jiff::tz::TimeZone;
@@ -32,6 +33,7 @@ pub use local::{Due, Holder, LocalError, LocalSession, Opened, SessionDefaults};
 pub use log::{AuthLog, EVENTS_PER_FLUSH, FlushError, Noted};
 pub use meter::OpenSession;
 pub use restart::Restart;
+pub use voucher::{FirstUse, FirstUsed, VoucherLogins};
 pub use why::{CaptiveDevice, Decision, Explained, Explanation, WaitingSignup};
 
 // What the doors see of the store comes through here: they decide nothing and so need no store.
@@ -58,6 +60,8 @@ pub struct Access {
     zone: TimeZone,
     entropy: Entropy,
     defaults: ArcSwap<SessionDefaults>,
+    /// How voucher codes are logins; nothing where they are not.
+    vouchers: OnceLock<VoucherLogins>,
     /// Before it nobody could be heard or counted.
     listening_since: ArcSwap<Timestamp>,
 }
@@ -96,6 +100,7 @@ impl Access {
             zone,
             entropy,
             defaults: ArcSwap::default(),
+            vouchers: OnceLock::new(),
             listening_since: ArcSwap::from_pointee(now),
         }))
     }

@@ -5,6 +5,7 @@
 //! and numbers from outside become these types once, at the border.
 
 pub mod agent;
+pub mod api_key;
 pub mod audit;
 pub mod auth_event;
 pub mod device;

@@ -7,6 +7,7 @@
 //! | [`ending`] | staff end a session, or its owner from another device |
 //! | [`visit`] | a subscriber logs in, looks at their account, leaves |
 //! | [`progress`] | how far they are, told to whoever has the id alone |
+//! | [`voucher`] | somebody uses a voucher |
 //! | [`signup`] | somebody becomes a subscriber: form, mail, confirmation |
 //!
 //! The one rule: facts are committed first, then the kernel is told, then the person: nobody is told that
@@ -19,6 +20,7 @@ pub mod signup;
 mod signup_confirm;
 mod signup_limits;
 pub mod visit;
+pub mod voucher;
 
 use std::sync::Arc;
 
@@ -26,6 +28,8 @@ use crate::access::Access;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::billing::Billing;
+use crate::billing::agent::Agents;
+use crate::billing::voucher::{Parts as VoucherParts, Vouchers};
 use crate::catalogue::Catalogue;
 use crate::enforce::Enforcer;
 use crate::notify::Post;
@@ -38,6 +42,7 @@ use crate::store::vault::Vault;
 pub use ending::{Ended, NotEnded, OwnDevice};
 pub use online::{Online, Unconnected};
 pub use signup::{ConfirmOutcome, Confirmed, SignupError, SignupForm, SignupPlace, SignupView};
+pub use voucher::{RedeemError, Redeemed, Redeemer, StillOpen};
 pub use visit::{Account, AccountService, Arrived, ReceptionError};
 
 /// The journeys; cheap to clone.
@@ -46,6 +51,8 @@ pub struct Reception(Arc<Inner>);
 
 struct Inner {
     parts: Parts,
+    vouchers: Vouchers,
+    agents: Agents,
     /// Signups are counted and written down one at a time, so that many at once pass no limit.
     counting: tokio::sync::Mutex<()>,
 }
@@ -93,7 +100,29 @@ impl Reception {
     /// Puts the journeys together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(Inner { parts, counting: tokio::sync::Mutex::new(()) }))
+        let settings = &parts.billing.settings;
+        let vouchers = Vouchers::new(VoucherParts {
+            store: parts.store.clone(),
+            vault: parts.vault.clone(),
+            entropy: parts.entropy.clone(),
+            book: parts.billing.book.clone(),
+            zone: settings.zone.clone(),
+            tax_ppm: settings.tax_ppm,
+        });
+        let agents = Agents::new(vouchers.clone(), settings.currency);
+        Self(Arc::new(Inner { parts, vouchers, agents, counting: tokio::sync::Mutex::new(()) }))
+    }
+
+    /// Vouchers.
+    #[must_use]
+    pub fn vouchers(&self) -> &Vouchers {
+        &self.0.vouchers
+    }
+
+    /// Agents and drawers.
+    #[must_use]
+    pub fn agents(&self) -> &Agents {
+        &self.0.agents
     }
 
     /// Money.

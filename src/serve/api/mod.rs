@@ -54,6 +54,7 @@ use axum::Router;
 use super::http::guard::{Guard, RenderFault, RequestId};
 use super::http::server::Settings;
 
+pub mod api_keys;
 pub mod app;
 pub mod audit;
 pub mod auth;
@@ -67,8 +68,13 @@ pub mod customers;
 pub mod edit;
 pub mod error;
 pub mod form;
+pub mod invoices;
+pub mod ledger;
+pub mod mfa;
+pub mod money;
 pub mod nas;
 pub mod openapi;
+pub mod payments;
 pub mod plans;
 pub mod provisioning;
 pub mod route;
@@ -79,6 +85,8 @@ pub mod shape;
 pub mod signups;
 pub mod system;
 pub mod users;
+pub mod voucher_sales;
+pub mod vouchers;
 pub mod why;
 mod why_given;
 
@@ -93,7 +101,8 @@ pub use shape::{Answer, Window};
 /// Every route of the API, but the two that describe it.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let resources: [fn() -> Vec<Route>; 15] = [
+    let resources: &[fn() -> Vec<Route>] = &[
+        api_keys::routes,
         audit::routes,
         auth::routes,
         auth_events::routes,
@@ -101,7 +110,11 @@ pub fn routes() -> Vec<Route> {
         customer_auth::routes,
         customer_devices::routes,
         customers::routes,
+        invoices::routes,
+        ledger::routes,
+        mfa::routes,
         nas::routes,
+        payments::routes,
         plans::routes,
         provisioning::routes,
         services::routes,
@@ -109,8 +122,10 @@ pub fn routes() -> Vec<Route> {
         signups::routes,
         system::routes,
         users::routes,
+        voucher_sales::routes,
+        vouchers::routes,
     ];
-    resources.into_iter().flat_map(|resource| resource()).collect()
+    resources.iter().flat_map(|resource| resource()).collect()
 }
 
 /// The router of these routes, their aliases and their description.
