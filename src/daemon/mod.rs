@@ -15,6 +15,7 @@ mod metrics;
 mod money;
 mod notify;
 mod portal;
+mod vouchers;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -42,8 +42,8 @@ use crate::store::vault::Vault;
 pub use ending::{Ended, NotEnded, OwnDevice};
 pub use online::{Online, Unconnected};
 pub use signup::{ConfirmOutcome, Confirmed, SignupError, SignupForm, SignupPlace, SignupView};
-pub use voucher::{RedeemError, Redeemed, Redeemer, StillOpen};
 pub use visit::{Account, AccountService, Arrived, ReceptionError};
+pub use voucher::{RedeemError, Redeemed, Redeemer, StillOpen};
 
 /// The journeys; cheap to clone.
 #[derive(Clone)]

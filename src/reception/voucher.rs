@@ -216,18 +216,26 @@ impl Reception {
         };
         let owner = self.0.store.get::<Subscribers>(&subscriber).await?;
         let owner = owner.ok_or_else(|| BillingError::not_found("customer", subscriber))?.body;
-        let services: Vec<Service> = self.services_of(&owner).await?;
-        let same = services.iter().rev().find(|one| one.plan_id == found.batch.plan_id && is_live(one));
-        if let Some(service) = same {
-            let (unit, used) = self.vouchers().give_in(unit, found, service.id, now).await?;
-            return Ok((unit, told(found, &used, true)));
+        let is_stranger = is_stranger(&owner);
+        let mut live = self.services_of(&owner).await?;
+        live.retain(is_live);
+        // Time of another plan queues: it begins where what is paid for ends.
+        let (mut from, mut has_time) = (now, false);
+        for one in &live {
+            let begins = self.vouchers().begins(one, now)?;
+            (from, has_time) = (from.max(begins), has_time || begins > now);
         }
-        // Another plan queues: it begins where what is paid for ends.
-        let mut from = now;
-        for one in services.iter().filter(|one| is_live(one)) {
-            from = from.max(self.vouchers().begins(one, now)?);
+        if is_stranger && !has_time {
+            return self.stranger(unit, (code, found), who, actor, now).await;
         }
-        let (unit, used) = self.own_service(unit, (None, found), &owner, (from, false), actor, now).await?;
+        let same = live.iter().rev().find(|one| one.plan_id == found.batch.plan_id);
+        let (unit, used) = match same {
+            Some(service) => self.vouchers().give_in(unit, found, (service.id, is_stranger), now).await?,
+            None => {
+                let code = is_stranger.then_some(code);
+                self.own_service(unit, (code, found), &owner, (from, is_stranger), actor, now).await?
+            }
+        };
         Ok((unit, told(found, &used, true)))
     }
 
@@ -371,6 +379,12 @@ fn is_live(service: &Service) -> bool {
     }
 }
 
+/// Whether nothing is known of somebody but vouchers.
+fn is_stranger(subscriber: &Subscriber) -> bool {
+    let has_no_account = subscriber.portal_password.is_none() && subscriber.email.is_none();
+    has_no_account && subscriber.customer_number.as_str().starts_with(STRANGER)
+}
+
 fn told(found: &Found, used: &VoucherUse, is_first: bool) -> Redeemed {
     Redeemed {
         serial: found.serial(),
@@ -388,7 +402,7 @@ fn told(found: &Found, used: &VoucherUse, is_first: bool) -> Redeemed {
 /// Who somebody is of whom nothing is known but a voucher.
 fn stranger_details(found: &Found) -> Result<Details, TextError> {
     Ok(Details {
-        customer_number: Some(crate::domain::text::Code::parse(&format!("V-{}", found.serial()))?),
+        customer_number: Some(crate::domain::text::Code::parse(&format!("{STRANGER}{}", found.serial()))?),
         first_name: Line::parse("Voucher")?,
         last_name: Line::parse(&found.serial())?,
         email: None,
@@ -410,3 +424,6 @@ fn outcome(redeemed: &Result<Redeemed, RedeemError>) -> &'static str {
         Err(_) => "fault",
     }
 }
+
+/// What customer numbers of strangers begin with; the voucher's number follows.
+const STRANGER: &str = "V-";

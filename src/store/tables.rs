@@ -74,8 +74,8 @@ macro_rules! collection {
 
 // Below the macros: what is declared after them may use them.
 pub mod money;
-pub mod vouchers;
 pub mod staff;
+pub mod vouchers;
 
 collection! {
     /// Staff accounts.

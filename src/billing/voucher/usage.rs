@@ -88,7 +88,8 @@ impl Vouchers {
     }
 
     /// Writes the first use of a voucher by the owner of a prepaid service into a unit: what it gives begins where
-    /// what is paid for ends (rule 14), and the next period is due after it.
+    /// what is paid for ends (rule 14), and the next period is due after it. `is_own` says that the code is a login of
+    /// it, as of somebody who is known by vouchers only.
     ///
     /// # Errors
     /// `NotFound` of the service; `Rule` where it is billed afterwards or runs on without end; faults of ours.
@@ -96,7 +97,7 @@ impl Vouchers {
         &self,
         unit: Unit,
         found: &Found,
-        service: ServiceId,
+        (service, is_own): (ServiceId, bool),
         now: Timestamp,
     ) -> Result<(Unit, VoucherUse), BillingError> {
         let mut contract = Contract::read(self.store(), service, now).await?;
@@ -121,8 +122,7 @@ impl Vouchers {
         service.updated_at = now;
         let (service_id, subscriber_id) = (service.id, service.subscriber_id);
         let until = interval.until.ok_or_else(beyond)?;
-        let used =
-            VoucherUse { at: now, from: interval.from, until, service_id, subscriber_id, is_own: false };
+        let used = VoucherUse { at: now, from: interval.from, until, service_id, subscriber_id, is_own };
         let payload = json!({ "customer_id": subscriber_id, "action": "voucher.redeem" });
         let unit = contract.write(unit)?.event("service.renewed", service_id, payload);
         Ok((self.use_in(unit, found, used.clone())?, used))

@@ -27,7 +27,8 @@ use crate::domain::role::{Permission, Role};
 #[must_use]
 pub fn routes() -> Vec<Route> {
     let (selling, own) = (Access::Staff(Permission::VouchersSell), Access::Staff(Permission::SalesRead));
-    let (reading, writing) = (Access::Staff(Permission::AgentsRead), Access::StaffFresh(Permission::AgentsWrite));
+    let (reading, writing) =
+        (Access::Staff(Permission::AgentsRead), Access::StaffFresh(Permission::AgentsWrite));
     vec![
         Route::get("/api/v1/voucher-offers", own, "What can be sold", offers).lists::<BatchView>(),
         Route::get("/api/v1/voucher-sales", own, "List one's own sales, or all", list_sales)
@@ -39,9 +40,14 @@ pub fn routes() -> Vec<Route> {
         Route::get("/api/v1/agents", reading, "List agents", list_agents).lists::<AgentView>(),
         Route::get("/api/v1/agents/{id}", own, "Read an agent: oneself, or anyone", get_agent)
             .answers::<AgentView>(200),
-        Route::put("/api/v1/agents/{id}", writing, "Make somebody an agent, or change their terms", set_agent)
-            .takes::<AgentBody>()
-            .answers::<AgentView>(200),
+        Route::put(
+            "/api/v1/agents/{id}",
+            writing,
+            "Make somebody an agent, or change their terms",
+            set_agent,
+        )
+        .takes::<AgentBody>()
+        .answers::<AgentView>(200),
         Route::post(
             "/api/v1/agents/{id}/deposits",
             Access::Staff(Permission::PaymentsWrite),
@@ -330,9 +336,11 @@ struct Selling {
 
 impl Body for Selling {
     fn read(form: &mut Form<'_>) -> Option<Self> {
-        let (batch, count, seller) = (form.required("batch"), form.optional("count"), form.optional("seller"));
+        let (batch, count, seller) =
+            (form.required("batch"), form.optional("count"), form.optional("seller"));
         let numbers = form.optional_with("numbers", |value| {
-            serde_json::from_value::<Vec<u32>>(value.clone()).map_err(|_| "must be a list of numbers".to_owned())
+            serde_json::from_value::<Vec<u32>>(value.clone())
+                .map_err(|_| "must be a list of numbers".to_owned())
         });
         let what = match (numbers, count) {
             (Some(_), Some(_)) => {

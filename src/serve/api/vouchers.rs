@@ -45,9 +45,14 @@ pub fn routes() -> Vec<Route> {
             .answers::<BatchView>(201),
         Route::get("/api/v1/voucher-batches/{id}", reading, "Read a batch by id or code", get_batch)
             .answers::<BatchView>(200),
-        Route::post("/api/v1/voucher-batches/{id}/codes", fresh, "Fetch the codes, for a short time once", codes)
-            .query(&["format"])
-            .answers::<CodesView>(200),
+        Route::post(
+            "/api/v1/voucher-batches/{id}/codes",
+            fresh,
+            "Fetch the codes, for a short time once",
+            codes,
+        )
+        .query(&["format"])
+        .answers::<CodesView>(200),
         Route::post(
             "/api/v1/voucher-batches/{id}/forget-codes",
             writing,
@@ -374,9 +379,9 @@ async fn create(app: App, call: Call) -> Result<Answer, ApiError> {
     let wanted = Wanted::read(&mut form, app.site.currency, &app.site.timezone);
     let Wanted(wish) = form.finish(wanted)?;
     let vouchers = app.reception.vouchers();
-    let draft = || async { vouchers.begin_batch(&call.actor, wish.clone(), call.now).await.map_err(ApiError::from) };
-    let answer =
-        commit_answering(&app, &call, draft, |batch| Answer::created(&BatchView::of(batch))).await?;
+    let draft =
+        || async { vouchers.begin_batch(&call.actor, wish.clone(), call.now).await.map_err(ApiError::from) };
+    let answer = commit_answering(&app, &call, draft, |batch| Answer::created(&BatchView::of(batch))).await?;
     vouchers.work().pull();
     Ok(answer)
 }
@@ -391,29 +396,42 @@ async fn codes(app: App, call: Call) -> Result<Answer, ApiError> {
     if !FORMATS.contains(&format.as_str()) {
         return Err(ApiError::field("format", format!("must be one of: {}", FORMATS.join(", "))));
     }
-    let opened =
-        app.reception.vouchers().open_envelope(&call.actor, reference(&call), call.now).await.map_err(ApiError::from)?;
+    let opened = app
+        .reception
+        .vouchers()
+        .open_envelope(&call.actor, reference(&call), call.now)
+        .await
+        .map_err(ApiError::from)?;
     match format.as_str() {
         "csv" => Ok(Answer::bytes("text/csv; charset=utf-8", csv(&opened)?)),
         _ => Ok(Answer::ok(&CodesView {
             batch: BatchView::of(&opened.batch),
-            codes: opened.cards.into_iter().map(|card| CardView { serial: card.serial, code: card.code }).collect(),
+            codes: opened
+                .cards
+                .into_iter()
+                .map(|card| CardView { serial: card.serial, code: card.code })
+                .collect(),
             until: rfc3339(opened.until),
         })),
     }
 }
 
 async fn forget_codes(app: App, call: Call) -> Result<Answer, ApiError> {
-    let batch =
-        app.reception.vouchers().forget_codes(&call.actor, reference(&call), call.now).await.map_err(ApiError::from)?;
+    let batch = app
+        .reception
+        .vouchers()
+        .forget_codes(&call.actor, reference(&call), call.now)
+        .await
+        .map_err(ApiError::from)?;
     Ok(Answer::ok(&BatchView::of(&batch)))
 }
 
 async fn revoke_batch(app: App, call: Call) -> Result<Answer, ApiError> {
     let vouchers = app.reception.vouchers();
     let (reference, note) = (reference(&call), call.actor.why.as_deref());
-    let draft =
-        || async { vouchers.revoke_batch(&call.actor, reference, note, call.now).await.map_err(ApiError::from) };
+    let draft = || async {
+        vouchers.revoke_batch(&call.actor, reference, note, call.now).await.map_err(ApiError::from)
+    };
     let batch = commit(&app, &call, draft).await?;
     if !batch.revocation_done {
         vouchers.take_back_all(batch.id, call.now).await.map_err(ApiError::from)?;
@@ -436,7 +454,8 @@ async fn list(app: App, call: Call) -> Result<Answer, ApiError> {
         sold: call.query_as("sold")?,
         seller: call.query_as::<StaffId>("seller")?,
     };
-    let listed = app.reception.list_vouchers(&filter, part(window), call.now).await.map_err(ApiError::from)?;
+    let listed =
+        app.reception.list_vouchers(&filter, part(window), call.now).await.map_err(ApiError::from)?;
     Ok(edit::list(listed, window, |seen| VoucherView::of(&seen)))
 }
 
@@ -468,7 +487,8 @@ async fn look_up(app: App, call: Call) -> Result<Answer, ApiError> {
 async fn revoke(app: App, call: Call) -> Result<Answer, ApiError> {
     let vouchers = app.reception.vouchers();
     let (reference, note) = (reference(&call), call.actor.why.as_deref());
-    let draft = || async { vouchers.revoke(&call.actor, reference, note, call.now).await.map_err(ApiError::from) };
+    let draft =
+        || async { vouchers.revoke(&call.actor, reference, note, call.now).await.map_err(ApiError::from) };
     let found = commit(&app, &call, draft).await?;
     let pending_at_nas = match &found.voucher.used {
         Some(used) => app.reception.cut(used.service_id).await.at_nas,
@@ -481,7 +501,10 @@ async fn revoke(app: App, call: Call) -> Result<Answer, ApiError> {
 async fn redeem(app: App, call: Call) -> Result<Answer, ApiError> {
     let Typed(typed) = call.json()?;
     let code = VoucherCode::parse(&typed).ok_or_else(|| {
-        ApiError::field("code", "is not a voucher's code: twelve letters and digits, without 0, O, 1, I and L")
+        ApiError::field(
+            "code",
+            "is not a voucher's code: twelve letters and digits, without 0, O, 1, I and L",
+        )
     })?;
     let subscriber = match &call.caller {
         Caller::Customer(visitor) => Some(visitor.subscriber_id),
@@ -493,8 +516,10 @@ async fn redeem(app: App, call: Call) -> Result<Answer, ApiError> {
             "Use a voucher on the network that it is for, or log in as a customer first: its time begins at once.",
         ));
     }
-    let source = Source::of(device.as_ref(), call.source).map_or_else(|| "console".to_owned(), |s| s.to_string());
-    let who = Redeemer { subscriber, device: device.as_ref(), source: &source, begins_visit: subscriber.is_none() };
+    let source =
+        Source::of(device.as_ref(), call.source).map_or_else(|| "console".to_owned(), |s| s.to_string());
+    let who =
+        Redeemer { subscriber, device: device.as_ref(), source: &source, begins_visit: subscriber.is_none() };
     let once = Once::of(&app, &call)?;
     if let Some(kept) = once.kept().await? {
         return with_kept_token(kept, &call);

@@ -18,7 +18,9 @@ use tower::ServiceExt;
 use super::captive::Captive;
 use super::form::Tokens;
 use super::page::{self, Shell};
-use super::{PAGES, Parts, Portal, Shared, account, capport, certificate, devices, plans, signup, visit};
+use super::{
+    PAGES, Parts, Portal, Shared, account, capport, certificate, devices, plans, signup, visit, voucher,
+};
 use crate::serve::http::Fault;
 use crate::serve::http::guard::{Guard, RenderFault};
 use crate::serve::http::server::{Listener, Settings, serve};
@@ -84,6 +86,7 @@ fn pages() -> Router<Portal> {
         .route("/confirm", get(signup::code).post(signup::confirm))
         .route("/confirm/{secret}", get(signup::link).post(signup::confirm_link))
         .route("/login", get(visit::form).post(visit::log_in))
+        .route("/voucher", get(voucher::form).post(voucher::redeem))
         .route("/success", get(visit::success))
         .route("/devices", post(devices::remove))
         .route("/logout", post(visit::log_out))

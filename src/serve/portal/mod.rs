@@ -13,6 +13,7 @@
 //! | `plans` | `/`, `/plans` |
 //! | `signup` | `/signup`, `/confirm`, `/confirm/{secret}` |
 //! | `visit` | `/login`, `/success`, `/logout` |
+//! | `voucher` | `/voucher` |
 //! | `account` | `/status`, `/customer` |
 //! | `devices` | `/devices` |
 //! | `capport` | `/capport/api` (RFC 8908) |
@@ -33,6 +34,7 @@ mod page;
 mod plans;
 mod signup;
 mod visit;
+mod voucher;
 mod words;
 
 use std::ops::Deref;
@@ -110,7 +112,8 @@ impl Deref for Portal {
 }
 
 /// The pages that a browser may come to by itself; what is sent on to the safe origin.
-const PAGES: &[&str] = &["/", "/plans", "/signup", "/confirm", "/login", "/success", "/status", "/customer"];
+const PAGES: &[&str] =
+    &["/", "/plans", "/signup", "/confirm", "/login", "/voucher", "/success", "/status", "/customer"];
 /// Of answers that are no page of ours: nothing is loaded, run or submitted from them.
 const POLICY_OF_BARE_PAGES: &str =
     "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";

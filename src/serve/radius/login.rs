@@ -11,6 +11,7 @@ use crate::access::{Answer, Attempt, Evidence, Login, Noted};
 use crate::base::secret::Secret;
 use crate::domain::entitlement::Entitlement;
 use crate::domain::refusal::Refusal;
+use crate::domain::voucher::VoucherRefusal;
 use crate::domain::voucher_code::VoucherCode;
 use crate::nas::{Grant, can_be_captive, write_accept};
 use crate::radius::{
@@ -105,13 +106,13 @@ pub(super) fn after_first_use<'b>(
     now: Timestamp,
 ) -> Outcome<'b> {
     match used {
-        Ok(()) => match answer(shared, peer, packet, secret, buffer, now) {
-            // A code that is somebody's and no login's was refused before; here is nothing more to say.
-            Outcome::Ask { .. } | Outcome::Use(..) => Outcome::Silence,
-            answered => answered,
-        },
         Err(Refusal::Busy) => Outcome::Silence,
-        Err(refusal) => {
+        // What was added to another login has none of its own: a NAS is told no, and the portal knows it.
+        Ok(()) if shared.access.snapshot().login(&shared.access.name_to_keep(name_of(packet))).is_some() => {
+            answer(shared, peer, packet, secret, buffer, now)
+        }
+        used => {
+            let refusal = used.err().unwrap_or(Refusal::Voucher { why: VoucherRefusal::Used });
             let mut room = PasswordBuffer::default();
             let proof = Proof::from_request(packet, secret, &mut room).ok().flatten();
             let method = proof.as_ref().map_or("none", |proof| proof.method().name());
@@ -152,6 +153,10 @@ pub(super) fn after_hash<'b>(
     }
 }
 
+fn name_of<'a>(packet: &Packet<'a>) -> &'a str {
+    packet.first(Kind::USER_NAME).and_then(|name| name.text()).unwrap_or("")
+}
+
 /// One request while it is answered.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
@@ -165,7 +170,7 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     fn username(&self) -> &'a str {
-        self.packet.first(Kind::USER_NAME).and_then(|name| name.text()).unwrap_or("")
+        name_of(self.packet)
     }
 
     /// Who wrong voucher codes are counted by: the device at its NAS.
