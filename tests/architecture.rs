@@ -124,7 +124,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("http_body_util", HTTP),
     ("tower", HTTP),
     ("utoipa", &["serve/api"]),
-    ("askama", &["serve/portal"]),
+    ("askama", &["serve/portal", "paper"]),
     ("rustls", &["serve/http", "serve/portal", "daemon"]),
     ("tokio_rustls", &["serve/http", "serve/portal", "daemon"]),
     ("rcgen", &["serve/http/certificate.rs", "cli/demo"]),
@@ -136,6 +136,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("totp_rs", &["people"]),
     // Documents as PDF.
     ("krilla", &["paper"]),
+    // Reads the widths of the fonts' characters, where lines are broken; krilla stands on it.
+    ("skrifa", &["paper"]),
     ("qrcode", &["paper"]),
     ("jsonwebtoken", &["people", "platform"]),
     // The store.
