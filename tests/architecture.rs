@@ -125,7 +125,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tower", HTTP),
     ("utoipa", &["serve/api"]),
     ("askama", &["serve/portal", "paper"]),
-    ("rustls", &["serve/http", "serve/portal", "daemon"]),
+    // In notify because the client of outgoing calls asks for the process's TLS provider.
+    ("rustls", &["serve/http", "serve/portal", "daemon", "notify/outbound.rs"]),
     ("tokio_rustls", &["serve/http", "serve/portal", "daemon"]),
     ("rcgen", &["serve/http/certificate.rs", "cli/demo"]),
     ("x509_parser", &["serve/http/certificate.rs"]),

@@ -4,4 +4,18 @@
 //! one ledger. Not here: whether somebody may be online. Billing changes facts (paid intervals, locks), and
 //! `domain::entitlement` follows from them. The one rule: money and what it buys are one commit.
 
+mod apply;
+pub mod book;
+mod change;
+mod contract;
+pub mod counter;
+pub mod documents;
 pub mod fault;
+pub mod grant;
+pub mod proof;
+pub mod refund;
+pub mod settings;
+pub mod settle;
+pub mod shop;
+mod top_up;
+pub mod wallet;

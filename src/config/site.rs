@@ -19,6 +19,8 @@ pub struct Site {
     pub currency: Currency,
     /// Tax on top of prices, for plans that do not say their own.
     pub tax_rate: TaxRate,
+    /// Whether all staff must have a second factor before they may do anything else.
+    pub require_second_factor: bool,
 }
 
 impl Site {
@@ -30,8 +32,9 @@ impl Site {
         let prices = "name what prices are in, as currency = \"NGN\"";
         let currency = section.required("currency", Applies::Restart, prices);
         let tax_rate = section.optional("tax_rate", Applies::Restart, TaxRate::ZERO);
+        let require_second_factor = section.optional("require_second_factor", Applies::Restart, false);
         let Zone(timezone) = timezone?;
-        Some(Self { name, timezone, currency: currency?, tax_rate })
+        Some(Self { name, timezone, currency: currency?, tax_rate, require_second_factor })
     }
 }
 

@@ -417,6 +417,7 @@ fn build_app(world: &World<'_>, front: &Front<'_>) -> App {
             tenant: None,
             currency: site.currency,
             timezone: site.timezone.clone(),
+            demands_second_factor: site.require_second_factor,
         },
     })
 }

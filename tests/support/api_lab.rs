@@ -113,6 +113,7 @@ impl Lab {
                 tenant: None,
                 currency: Currency::parse("NGN").unwrap(),
                 timezone: TimeZone::get("Africa/Lagos").unwrap(),
+                demands_second_factor: false,
             },
         });
         let router = api::router(&app, api::routes()).unwrap();

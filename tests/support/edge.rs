@@ -113,6 +113,7 @@ impl Edge {
                 tenant: tenant.map(str::to_owned),
                 currency,
                 timezone: zone,
+                demands_second_factor: false,
             },
         });
         Self::serve(app, more, hand, post).await

@@ -101,6 +101,7 @@ impl Lab {
                 tenant: None,
                 currency: ngn(),
                 timezone: zone.clone(),
+                demands_second_factor: false,
             },
         });
         let on_portal = api::routes().into_iter().filter(|route| route.on_portal).collect();

@@ -58,6 +58,8 @@ pub struct Site {
     pub currency: Currency,
     /// Where days and months begin.
     pub timezone: TimeZone,
+    /// Whether all staff must have a second factor, before they may do anything else.
+    pub demands_second_factor: bool,
 }
 
 impl App {
