@@ -13,6 +13,7 @@ pub mod cycle;
 pub mod documents;
 pub mod fault;
 pub mod grant;
+pub mod own;
 pub mod proof;
 pub mod refund;
 pub mod settings;

@@ -62,8 +62,10 @@ pub mod auth_events;
 pub mod call;
 pub mod commit;
 pub mod customer;
+pub mod customer_app;
 pub mod customer_auth;
 pub mod customer_devices;
+pub mod customer_money;
 pub mod customers;
 pub mod edit;
 pub mod error;
@@ -71,6 +73,7 @@ pub mod form;
 pub mod mfa;
 pub mod nas;
 pub mod openapi;
+pub mod papers;
 pub mod plans;
 pub mod provisioning;
 pub mod route;
@@ -95,17 +98,20 @@ pub use shape::{Answer, Window};
 /// Every route of the API, but the two that describe it.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let resources: [fn() -> Vec<Route>; 17] = [
+    let resources: [fn() -> Vec<Route>; 20] = [
         api_keys::routes,
         audit::routes,
         auth::routes,
         auth_events::routes,
         customer::routes,
+        customer_app::routes,
         customer_auth::routes,
         customer_devices::routes,
+        customer_money::routes,
         customers::routes,
         mfa::routes,
         nas::routes,
+        papers::routes,
         plans::routes,
         provisioning::routes,
         services::routes,
