@@ -6,11 +6,12 @@
 use jiff::Timestamp;
 
 use super::Billing;
+use super::browse::Document;
 use super::documents::party;
 use super::fault::BillingError;
 use super::shop::open_invoices;
 use crate::domain::ids::{InvoiceId, OrderId, PaymentId, ServiceId, SubscriberId};
-use crate::domain::invoice::{DocumentKind, Invoice, InvoiceStanding, InvoiceStatus, Party};
+use crate::domain::invoice::{Invoice, InvoiceStanding, Party};
 use crate::domain::money::Money;
 use crate::domain::order::{Order, OrderStatus, Purchase};
 use crate::domain::payment::Payment;
@@ -33,27 +34,7 @@ pub struct Overview {
     pub subscription: Option<Subscription>,
 }
 
-/// A final invoice or credit note, and how it stands.
-#[derive(Debug, Clone)]
-pub struct OwnInvoice {
-    /// The document.
-    pub invoice: Invoice,
-    /// What is owed by it; `None` for a credit note.
-    pub standing: Option<InvoiceStanding>,
-}
-
-impl OwnInvoice {
-    /// In one word.
-    #[must_use]
-    pub fn status(&self, now: Timestamp) -> InvoiceStatus {
-        match (&self.standing, self.invoice.kind) {
-            (Some(standing), _) => standing.status(now),
-            (None, DocumentKind::CreditNote) => InvoiceStatus::Paid,
-            (None, DocumentKind::Invoice) if self.invoice.number.is_some() => InvoiceStatus::Issued,
-            (None, DocumentKind::Invoice) => InvoiceStatus::Draft,
-        }
-    }
-
+impl Document {
     /// What is owed by it.
     #[must_use]
     pub fn owed(&self) -> Money {
@@ -101,7 +82,7 @@ impl Billing {
     ///
     /// # Errors
     /// When the store cannot read.
-    pub async fn invoices_of(&self, subscriber: SubscriberId) -> Result<Vec<OwnInvoice>, BillingError> {
+    pub async fn invoices_of(&self, subscriber: SubscriberId) -> Result<Vec<Document>, BillingError> {
         let store = &self.till.store;
         let documents = store.scan::<Invoices>(of(subscriber), newest()).await?.records;
         let mut found = Vec::with_capacity(documents.len());
@@ -119,30 +100,12 @@ impl Billing {
         &self,
         subscriber: SubscriberId,
         id: InvoiceId,
-    ) -> Result<OwnInvoice, BillingError> {
+    ) -> Result<Document, BillingError> {
         let record = self.till.store.get::<Invoices>(&id).await?;
         let own = record
             .map(|record| record.body)
             .filter(|invoice| invoice.subscriber_id == subscriber && invoice.number.is_some());
         self.with_standing(own.ok_or_else(|| BillingError::not_found("invoice", id))?).await
-    }
-
-    /// Any document, for staff.
-    ///
-    /// # Errors
-    /// `NotFound`; when the store cannot read.
-    pub async fn any_invoice(&self, id: InvoiceId) -> Result<OwnInvoice, BillingError> {
-        let record = self.till.store.get::<Invoices>(&id).await?;
-        self.with_standing(record.ok_or_else(|| BillingError::not_found("invoice", id))?.body).await
-    }
-
-    /// Any payment, for staff.
-    ///
-    /// # Errors
-    /// `NotFound`; when the store cannot read.
-    pub async fn any_payment(&self, id: PaymentId) -> Result<Payment, BillingError> {
-        let record = self.till.store.get::<Payments>(&id).await?;
-        record.map(|record| record.body).ok_or_else(|| BillingError::not_found("payment", id))
     }
 
     /// The number of the invoice that a payment paid, or that says what it bought.
@@ -163,9 +126,9 @@ impl Billing {
         Ok(self.till.store.get::<Invoices>(&id).await?.and_then(|record| record.body.number))
     }
 
-    async fn with_standing(&self, invoice: Invoice) -> Result<OwnInvoice, BillingError> {
+    async fn with_standing(&self, invoice: Invoice) -> Result<Document, BillingError> {
         let standing = self.till.store.get::<InvoiceStandings>(&invoice.id).await?;
-        Ok(OwnInvoice { invoice, standing: standing.map(|record| record.body) })
+        Ok(Document { invoice, standing: standing.map(|record| record.body) })
     }
 
     /// The newest payments of a subscriber, newest first, at most [`MOST_OWN`].

@@ -15,7 +15,7 @@ use super::customer_money::{Decimal, UpgradeBody, change_plan, switch_auto_renew
 use super::users::rfc3339;
 use super::{Access, Answer, ApiError, App, Body, Call, Form, Route};
 use crate::billing::Wish;
-use crate::billing::own::OwnInvoice;
+use crate::billing::browse::Document;
 use crate::domain::ids::InvoiceId;
 use crate::domain::invoice::{DocumentKind, InvoiceStatus};
 use crate::domain::payment::{Method, Payment, PaymentStatus};
@@ -224,7 +224,7 @@ impl AppServiceView {
 }
 
 impl AppInvoiceView {
-    fn of(one: &OwnInvoice, now: jiff::Timestamp) -> Self {
+    fn of(one: &Document, now: jiff::Timestamp) -> Self {
         let invoice = &one.invoice;
         let lines = &invoice.quote.lines;
         Self {

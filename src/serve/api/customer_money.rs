@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 
 use super::commit::{Once, commit_answering};
 use super::users::rfc3339;
-use super::{Access, Answer, ApiError, App, Body, Call, Code, Field, Form, Route};
-use crate::billing::own::OwnInvoice;
+use super::{Access, Answer, ApiError, App, Body, Call, Field, Form, Route};
+use crate::billing::browse::Document;
 use crate::billing::subscribing::PlanChange;
 use crate::billing::{BillingError, Wish};
 use crate::domain::ids::{InvoiceId, OrderId, PaymentId, PlanId, ServiceId, SubscriberId};
@@ -292,7 +292,7 @@ impl Body for UpgradeBody {
 }
 
 impl OwnInvoiceView {
-    fn of(one: &OwnInvoice, now: Timestamp) -> Self {
+    fn of(one: &Document, now: Timestamp) -> Self {
         let (invoice, quote) = (&one.invoice, &one.invoice.quote);
         let subjects = invoice.subjects.iter().map(Some).chain(std::iter::repeat(None));
         Self {
@@ -614,29 +614,3 @@ fn unpaid(error: BillingError, order: &Order) -> ApiError {
 
 /// Invoices that one order may name: more is somebody's mistake.
 const MOST_NAMED: usize = 100;
-
-impl From<BillingError> for ApiError {
-    fn from(error: BillingError) -> Self {
-        match error {
-            BillingError::NotFound { what, .. } => Self::not_found(what),
-            BillingError::Field { field, message } => Self::field(field, message),
-            BillingError::Rule(sentence) => Self::rule(sentence),
-            BillingError::Short { has, needs } => {
-                let details = json!({
-                    "has": has.decimal(), "needs": needs.decimal(), "currency": needs.currency.code(),
-                });
-                let told = format!("The wallet holds {has}, and {needs} is needed. Add money first.");
-                Self::rule(told).with_details(details)
-            }
-            BillingError::Repeated(_) => Self::conflict("This was done before; nothing was done now."),
-            BillingError::Provider(_) => {
-                Self::retry_after(Code::Busy, "The payment provider did not answer. Try again.", 30)
-            }
-            BillingError::Money(error) => Self::field("amount", error.to_string()),
-            BillingError::Ledger(error) => Self::internal(&error),
-            BillingError::Entropy(error) => error.into(),
-            BillingError::Read(error) => error.into(),
-            BillingError::Commit(error) => error.into(),
-        }
-    }
-}

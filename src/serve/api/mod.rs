@@ -70,10 +70,14 @@ pub mod customers;
 pub mod edit;
 pub mod error;
 pub mod form;
+pub mod invoices;
+pub mod ledger;
 pub mod mfa;
+pub mod money;
 pub mod nas;
 pub mod openapi;
 pub mod papers;
+pub mod payments;
 pub mod plans;
 pub mod provisioning;
 pub mod route;
@@ -98,7 +102,7 @@ pub use shape::{Answer, Window};
 /// Every route of the API, but the two that describe it.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let resources: [fn() -> Vec<Route>; 20] = [
+    let resources: &[fn() -> Vec<Route>] = &[
         api_keys::routes,
         audit::routes,
         auth::routes,
@@ -109,9 +113,12 @@ pub fn routes() -> Vec<Route> {
         customer_devices::routes,
         customer_money::routes,
         customers::routes,
+        invoices::routes,
+        ledger::routes,
         mfa::routes,
         nas::routes,
         papers::routes,
+        payments::routes,
         plans::routes,
         provisioning::routes,
         services::routes,
@@ -120,7 +127,7 @@ pub fn routes() -> Vec<Route> {
         system::routes,
         users::routes,
     ];
-    resources.into_iter().flat_map(|resource| resource()).collect()
+    resources.iter().flat_map(|resource| resource()).collect()
 }
 
 /// The router of these routes, their aliases and their description.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{Access, Answer, ApiError, App, Call, Route};
-use crate::billing::own::OwnInvoice;
+use crate::billing::browse;
 use crate::domain::ids::{InvoiceId, PaymentId, SubscriberId};
 use crate::domain::payment::Payment;
 use crate::domain::role::Permission;
@@ -25,13 +25,13 @@ pub fn routes() -> Vec<Route> {
     let routes = vec![
         Route::get("/api/v1/invoices/{id}/pdf", invoices, "An invoice on paper", invoice),
         Route::get("/api/v1/payments/{id}/receipt", payments, "A receipt on paper", receipt),
-        Route::get("/api/v1/customers/{id}/statement", invoices, "A customer's account on paper", statement)
+        Route::get("/api/v1/customers/{id}/statement/pdf", invoices, "A customer's account on paper", statement)
             .query(&["from", "until"]),
         Route::get("/api/v1/customer/invoices/{id}/pdf", own, "One of one's invoices on paper", own_invoice)
             .on_portal(),
         Route::get("/api/v1/customer/payments/{id}/receipt", own, "One's receipt on paper", own_receipt)
             .on_portal(),
-        Route::get("/api/v1/customer/statement", own, "One's account on paper", own_statement)
+        Route::get("/api/v1/customer/statement/pdf", own, "One's account on paper", own_statement)
             .query(&["from", "until"])
             .on_portal(),
     ];
@@ -39,7 +39,7 @@ pub fn routes() -> Vec<Route> {
 }
 
 async fn invoice(app: App, call: Call) -> Result<Answer, ApiError> {
-    let found = app.billing.any_invoice(call.id::<InvoiceId>("invoice")?).await?;
+    let found = app.billing.till.document(&call.id::<String>("invoice")?, None).await?;
     invoice_paper(&app, &call, &found)
 }
 
@@ -50,7 +50,7 @@ async fn own_invoice(app: App, call: Call) -> Result<Answer, ApiError> {
 }
 
 async fn receipt(app: App, call: Call) -> Result<Answer, ApiError> {
-    let payment = app.billing.any_payment(call.id::<PaymentId>("payment")?).await?;
+    let payment = app.billing.till.payment(&call.id::<String>("payment")?, None).await?;
     receipt_paper(&app, &call, &payment).await
 }
 
@@ -70,7 +70,7 @@ async fn own_statement(app: App, call: Call) -> Result<Answer, ApiError> {
     statement_paper(&app, &call, call.customer()?.subscriber_id).await
 }
 
-fn invoice_paper(app: &App, call: &Call, found: &OwnInvoice) -> Result<Answer, ApiError> {
+fn invoice_paper(app: &App, call: &Call, found: &browse::Document) -> Result<Answer, ApiError> {
     let document = paper::invoice(&found.invoice, found.standing.as_ref(), &paper_settings(app));
     let name = found.invoice.number.clone().unwrap_or_else(|| format!("draft-{}", found.invoice.id));
     answered(call, &document, &name)
