@@ -16,6 +16,7 @@ pub mod documents;
 pub mod dunning;
 pub mod fault;
 pub mod grant;
+pub mod own;
 pub mod proof;
 pub mod refund;
 pub mod settings;
