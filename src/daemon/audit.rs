@@ -47,19 +47,24 @@ impl Job for LinkAudit {
 impl LinkAudit {
     async fn look(&self, now: Timestamp) {
         match self.people.verify_audit().await {
-            Ok(proof) if proof.is_sound() => self.health.clear(BROKEN, ""),
-            Ok(proof) => self.health.raise(Warning {
-                code: BROKEN,
-                severity: Severity::Fail,
-                subject: String::new(),
-                text: format!(
-                    "the audit log is not as it was written: {}",
-                    proof.faults.first().map_or("", String::as_str)
-                ),
-                remedy: "see GET /api/v1/audit/verify, keep this store for evidence, and restore a backup"
-                    .to_owned(),
-                since: now,
-            }),
+            Ok(proof) if proof.is_sound() => {
+                self.health.clear(BROKEN, "");
+            }
+            Ok(proof) => drop(
+                self.health.raise(Warning {
+                    code: BROKEN,
+                    severity: Severity::Fail,
+                    subject: String::new(),
+                    text: format!(
+                        "the audit log is not as it was written: {}",
+                        proof.faults.first().map_or("", String::as_str)
+                    ),
+                    remedy:
+                        "see GET /api/v1/audit/verify, keep this store for evidence, and restore a backup"
+                            .to_owned(),
+                    since: now,
+                }),
+            ),
             Err(error) => tracing::warn!(%error, "The audit log could not be looked at"),
         }
     }
