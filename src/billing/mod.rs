@@ -14,8 +14,10 @@ pub mod correct;
 pub mod counter;
 pub mod cycle;
 pub mod documents;
+pub mod dunning;
 pub mod fault;
 pub mod grant;
+pub mod own;
 pub mod proof;
 pub mod refund;
 pub mod settings;
@@ -49,6 +51,8 @@ pub struct Billing {
     pub till: Till,
     /// How this site does business.
     pub settings: Settings,
+    /// Whether the time is believed.
+    pub watch: dunning::ClockWatch,
 }
 
 impl Billing {
@@ -70,6 +74,6 @@ impl Billing {
             settings: settings.clone(),
             wake,
         };
-        Self { book, shop, till, settings: settings.clone() }
+        Self { book, shop, till, settings: settings.clone(), watch: dunning::ClockWatch::new() }
     }
 }

@@ -37,7 +37,6 @@ use crate::domain::ids::AuditId;
 use crate::domain::voucher_code::VoucherCode;
 use crate::store::Store;
 use crate::store::contract::{CommitError, Unit};
-use crate::store::tables::AuditLog;
 use crate::store::vault::Vault;
 use crate::store::voucher_key::VoucherKey;
 use guess::Guesses;
@@ -147,7 +146,7 @@ impl Vouchers {
             request_id: actor.request_id.clone(),
             why: actor.why.clone(),
         };
-        Ok(unit.create::<AuditLog>(&id, &entry)?)
+        Ok(crate::store::audit::append(unit, &entry)?)
     }
 }
 

@@ -62,8 +62,10 @@ pub mod auth_events;
 pub mod call;
 pub mod commit;
 pub mod customer;
+pub mod customer_app;
 pub mod customer_auth;
 pub mod customer_devices;
+pub mod customer_money;
 pub mod customers;
 pub mod edit;
 pub mod error;
@@ -74,6 +76,7 @@ pub mod mfa;
 pub mod money;
 pub mod nas;
 pub mod openapi;
+pub mod papers;
 pub mod payments;
 pub mod plans;
 pub mod provisioning;
@@ -107,13 +110,16 @@ pub fn routes() -> Vec<Route> {
         auth::routes,
         auth_events::routes,
         customer::routes,
+        customer_app::routes,
         customer_auth::routes,
         customer_devices::routes,
+        customer_money::routes,
         customers::routes,
         invoices::routes,
         ledger::routes,
         mfa::routes,
         nas::routes,
+        papers::routes,
         payments::routes,
         plans::routes,
         provisioning::routes,

@@ -261,11 +261,7 @@ impl SaleView {
 
 impl SoldView {
     fn of(made: &SaleMade) -> Self {
-        let card = |card: &crate::billing::voucher::envelope::Card| CardView {
-            serial: card.serial.clone(),
-            code: card.code.clone(),
-        };
-        Self { sale: SaleView::of(&made.sale), codes: made.cards.iter().map(card).collect() }
+        Self { sale: SaleView::of(&made.sale), codes: made.cards.iter().map(CardView::of).collect() }
     }
 }
 

@@ -15,11 +15,12 @@ use super::customer_auth::{device, text, with_kept_token};
 use super::edit::{self, part, reference};
 use super::form::{Body, Form, text as as_text};
 use super::money::amount;
+use super::papers::{fault as paper_fault, paper_settings, print_page};
 use super::plans::ValidityView;
 use super::users::rfc3339;
 use super::{Access, Answer, ApiError, App, Call, Caller, Code, Route};
 use crate::billing::voucher::batch::BatchWish;
-use crate::billing::voucher::envelope::Opened;
+use crate::billing::voucher::envelope::{Card, Opened};
 use crate::billing::voucher::list::{VoucherFilter, VoucherView as Seen};
 use crate::domain::ids::StaffId;
 use crate::domain::money::Currency;
@@ -27,6 +28,7 @@ use crate::domain::plan::{Validity, ValidityUnit};
 use crate::domain::role::{Permission, Role};
 use crate::domain::voucher::{VoucherBatch, VoucherRefusal, VoucherState};
 use crate::domain::voucher_code::{Prefix, VoucherCode};
+use crate::paper::{self, PaperSettings, SheetCode, SheetLayout};
 use crate::people::throttle::Source;
 use crate::reception::{RedeemError, Redeemed, Redeemer};
 
@@ -252,6 +254,12 @@ pub struct RedeemedView {
     pub expires_at: Option<String>,
 }
 
+impl CardView {
+    pub(super) fn of(card: &Card) -> Self {
+        Self { serial: card.serial.clone(), code: card.code.clone() }
+    }
+}
+
 impl BatchView {
     pub(super) fn of(batch: &VoucherBatch) -> Self {
         let status = match (batch.revoked_at, batch.is_complete()) {
@@ -402,18 +410,75 @@ async fn codes(app: App, call: Call) -> Result<Answer, ApiError> {
         .open_envelope(&call.actor, reference(&call), call.now)
         .await
         .map_err(ApiError::from)?;
+    let cards = numbered(&call, &opened)?;
     match format.as_str() {
-        "csv" => Ok(Answer::bytes("text/csv; charset=utf-8", csv(&opened)?)),
-        _ => Ok(Answer::ok(&CodesView {
+        "csv" => Ok(Answer::bytes("text/csv; charset=utf-8", csv(&opened.batch, cards)?)),
+        "json" => Ok(Answer::ok(&CodesView {
             batch: BatchView::of(&opened.batch),
-            codes: opened
-                .cards
-                .into_iter()
-                .map(|card| CardView { serial: card.serial, code: card.code })
-                .collect(),
+            codes: cards.iter().map(CardView::of).collect(),
             until: rfc3339(opened.until),
         })),
+        paper => {
+            let layout = SheetLayout { heading: app.site.name.clone(), columns: SHEET_COLUMNS, wifi: None };
+            let codes: Vec<_> =
+                cards.iter().map(|card| printed(card, &opened.batch, &app.site.timezone)).collect();
+            sheet(paper == "html", codes, layout, paper_settings(&app)).await
+        }
     }
+}
+
+/// The cards of the numbers that were asked for: a long batch is printed in parts.
+fn numbered<'o>(call: &Call, opened: &'o Opened) -> Result<&'o [Card], ApiError> {
+    let (from, to) = (call.query_as::<u32>("from")?, call.query_as::<u32>("to")?);
+    let place = |number: u32| usize::try_from(number).unwrap_or(usize::MAX).min(opened.cards.len());
+    let (from, to) = (place(from.unwrap_or(1).saturating_sub(1)), place(to.unwrap_or(u32::MAX)));
+    let none = || ApiError::field("from", "must not be beyond the batch, nor beyond `to`");
+    opened.cards.get(from..to).ok_or_else(none)
+}
+
+fn printed(card: &Card, batch: &VoucherBatch, zone: &TimeZone) -> SheetCode {
+    let redeem_by =
+        batch.redeem_by.map(|end| end.to_zoned(zone.clone()).strftime("%-d %b %Y, %H:%M").to_string());
+    SheetCode {
+        code: card.code.clone(),
+        plan: batch.terms.name.to_string(),
+        price: (batch.price.minor > 0).then_some(batch.price),
+        valid: batch
+            .terms
+            .validity
+            .map(|validity| format!("{} from first use", lasting(validity)))
+            .unwrap_or_default(),
+        redeem_by: redeem_by.map(|end| format!("Use before {end}")).unwrap_or_default(),
+        serial: card.serial.clone(),
+    }
+}
+
+/// Drawing some thousand codes takes a moment, which no other request is to wait for.
+async fn sheet(
+    as_page: bool,
+    codes: Vec<SheetCode>,
+    layout: SheetLayout,
+    settings: PaperSettings,
+) -> Result<Answer, ApiError> {
+    let drawn = tokio::task::spawn_blocking(move || match as_page {
+        true => paper::html::voucher_sheet(&codes, &layout, &settings).map(print_page),
+        false => paper::voucher_sheet_pdf(&codes, &layout, &settings)
+            .map(|pdf| Answer::bytes("application/pdf", pdf)),
+    });
+    drawn.await.map_err(|error| ApiError::internal(&error))?.map_err(paper_fault)
+}
+
+/// `24 hours`.
+fn lasting(validity: Validity) -> String {
+    let unit = match validity.unit {
+        ValidityUnit::Minutes => "minute",
+        ValidityUnit::Hours => "hour",
+        ValidityUnit::Days => "day",
+        ValidityUnit::Weeks => "week",
+        ValidityUnit::Months => "month",
+        ValidityUnit::Years => "year",
+    };
+    format!("{} {unit}{}", validity.count, if validity.count == 1 { "" } else { "s" })
 }
 
 async fn forget_codes(app: App, call: Call) -> Result<Answer, ApiError> {
@@ -581,8 +646,7 @@ fn moment(text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
 }
 
 /// One line a voucher. A program for tables must not take any cell for a formula.
-fn csv(opened: &Opened) -> Result<Vec<u8>, ApiError> {
-    let batch = &opened.batch;
+fn csv(batch: &VoucherBatch, cards: &[Card]) -> Result<Vec<u8>, ApiError> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let failed = |error: csv::Error| ApiError::internal(&error);
     writer
@@ -591,7 +655,7 @@ fn csv(opened: &Opened) -> Result<Vec<u8>, ApiError> {
     let redeem_by = batch.redeem_by.map(rfc3339).unwrap_or_default();
     let (plan, name) = (cell(batch.terms.name.as_str()), cell(batch.name.as_str()));
     let (price, currency) = (batch.price.decimal(), batch.price.currency.to_string());
-    for card in &opened.cards {
+    for card in cards {
         let row = [&card.serial, &card.code, &plan, &name, &price, &currency, &redeem_by];
         writer.write_record(row).map_err(failed)?;
     }
@@ -604,7 +668,9 @@ fn cell(text: &str) -> String {
 }
 
 /// What codes can be fetched as.
-const FORMATS: &[&str] = &["json", "csv"];
+const FORMATS: &[&str] = &["json", "csv", "pdf", "html"];
+/// Cards side by side: a code that is read at arm's length.
+const SHEET_COLUMNS: u8 = 3;
 
 #[cfg(test)]
 mod tests {
