@@ -12,8 +12,13 @@ use crate::base::health::{Health, Severity, Warning};
 use crate::base::jobs::{Job, Outcome, Report};
 use crate::catalogue::Catalogue;
 use crate::config::{Config, Environment, Mail, MailSecurity, SecretError};
+use crate::domain::language::Language;
+use crate::domain::message::Channel;
 use crate::enforce::Enforcer;
-use crate::notify::{Post, Security, Sent, Smtp, SmtpError, SmtpSettings};
+use crate::notify::{
+    Carrier, Phrases, Post, PostParts, Rules, Security, Sent, SiteWords, Smtp, SmtpError, SmtpSettings,
+    Writer,
+};
 use crate::people::People;
 use crate::people::subscribers::Subscribers;
 use crate::reception::{Parts, Reception, SignupSettings};
@@ -46,13 +51,38 @@ pub(super) struct Desk<'a> {
     pub(super) post: &'a Post,
 }
 
-/// The queue of messages, with the server that the configuration names.
-pub(super) fn post(mail: &Mail, store: &Store, vault: &Vault, entropy: &Entropy) -> Result<Post, MailError> {
-    let server = match &mail.server {
-        Some(server) => Some(Smtp::new(settings(mail, server.host.clone(), server.port)?)?),
-        None => None,
+/// The queue of messages, with what the configuration names to send by.
+pub(super) fn post(
+    config: &Config,
+    store: &Store,
+    vault: &Vault,
+    entropy: &Entropy,
+) -> Result<Post, MailError> {
+    let mail = &config.mail;
+    let mut carriers = Vec::new();
+    if let Some(server) = &mail.server {
+        carriers.push(Carrier::Mail(Smtp::new(settings(mail, server.host.clone(), server.port)?)?));
+    }
+    let site = SiteWords {
+        name: config.site.name.clone(),
+        language: Language::english(),
+        zone: config.site.timezone.clone(),
+        origin: origin(config),
     };
-    Ok(Post::new(store.clone(), vault.clone(), entropy.clone(), server))
+    Ok(Post::new(PostParts {
+        store: store.clone(),
+        vault: vault.clone(),
+        entropy: entropy.clone(),
+        writer: Writer::new(Phrases::built_in(), site),
+        rules: Rules::default(),
+        carriers,
+    }))
+}
+
+/// Where the portal's pages are.
+fn origin(config: &Config) -> String {
+    let name = config.portal.name.as_ref().map(crate::config::HostName::as_str);
+    format!("https://{}", name.unwrap_or("localhost"))
 }
 
 fn settings(mail: &Mail, host: String, port: u16) -> Result<SmtpSettings, MailError> {
@@ -71,7 +101,6 @@ fn settings(mail: &Mail, host: String, port: u16) -> Result<SmtpSettings, MailEr
 /// The journeys of subscribers.
 pub(super) fn reception(desk: &Desk<'_>) -> Reception {
     let portal = &desk.config.portal;
-    let name = portal.name.as_ref().map(crate::config::HostName::as_str);
     Reception::new(Parts {
         store: desk.store.clone(),
         vault: desk.vault.clone(),
@@ -85,7 +114,7 @@ pub(super) fn reception(desk: &Desk<'_>) -> Reception {
         clock: desk.clock.clone(),
         signup: SignupSettings {
             open: portal.signup && portal.is_on() && desk.post.has_server(),
-            origin: format!("https://{}", name.unwrap_or("localhost")),
+            origin: origin(desk.config),
             site: desk.config.site.name.clone(),
         },
     })
@@ -93,13 +122,14 @@ pub(super) fn reception(desk: &Desk<'_>) -> Reception {
 
 /// Sends messages on.
 pub(super) struct SendMail {
+    pub(super) channel: Channel,
     pub(super) post: Post,
     pub(super) health: Health,
 }
 
 impl Job for SendMail {
     fn name(&self) -> &'static str {
-        "mail"
+        self.channel.name()
     }
 
     fn period(&self) -> Duration {
@@ -107,7 +137,7 @@ impl Job for SendMail {
     }
 
     async fn run(&mut self, now: Timestamp) -> Report {
-        match self.post.send_due(now).await {
+        match self.post.send_by(self.channel, now).await {
             Ok(sent) => {
                 self.tell(&sent, now);
                 report(&sent, now)
@@ -148,13 +178,16 @@ impl SendMail {
 }
 
 fn report(sent: &Sent, now: Timestamp) -> Report {
-    let Sent { sent: taken, postponed, given_up, .. } = sent;
+    let Sent { sent: taken, postponed, held, given_up, .. } = sent;
     let outcome = match (taken, postponed, given_up) {
-        (0, 0, 0) => Outcome::Idle,
+        (0, 0, 0) if *held == 0 => Outcome::Idle,
         (_, 0, 0) => Outcome::Done,
         (_, _, _) => Outcome::Failed,
     };
-    let report = Report::new(outcome, format!("{taken} sent, {postponed} postponed, {given_up} given up"));
+    let report = Report::new(
+        outcome,
+        format!("{taken} sent, {postponed} postponed, {held} held back, {given_up} given up"),
+    );
     match sent.next_due {
         Some(due) => {
             let wait = Duration::try_from(due.duration_since(now)).unwrap_or(Duration::ZERO);

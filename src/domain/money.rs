@@ -55,6 +55,9 @@ pub enum MoneyError {
 }
 
 impl Currency {
+    /// The Nigerian naira, which most sites take.
+    pub const NGN: Self = Self(*b"NGN");
+
     /// The currency of that code.
     ///
     /// # Errors
