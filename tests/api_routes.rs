@@ -91,7 +91,7 @@ fn expected(access: Access, role: Option<Role>) -> bool {
         (Access::Public, _) => true,
         (Access::ConsoleOnly | Access::Customer, _) | (_, None) => false,
         (Access::SelfStaff, Some(_)) => true,
-        (Access::Staff(permission), Some(role)) => role.may(permission),
+        (Access::Staff(permission) | Access::StaffFresh(permission), Some(role)) => role.may(permission),
     }
 }
 
@@ -135,7 +135,7 @@ fn the_portal_serves_what_is_public_or_a_subscribers_own_and_nothing_of_staff() 
 #[test]
 fn reading_needs_a_permission_to_read_and_changing_one_to_change() {
     for route in api::routes() {
-        let Access::Staff(permission) = route.access else { continue };
+        let (Access::Staff(permission) | Access::StaffFresh(permission)) = route.access else { continue };
         let reads = permission.name().ends_with(":read");
         assert_eq!(route.method == Method::GET, reads, "{route:?}");
     }

@@ -73,6 +73,7 @@ pub fn record(
         after: deed.after,
         source: actor.source.clone(),
         request_id: actor.request_id.clone(),
+        why: actor.why.clone(),
     };
     Ok(unit.create::<tables::AuditLog>(&id, &entry)?)
 }

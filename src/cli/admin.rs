@@ -19,7 +19,7 @@ pub(super) struct Create {
     /// The e-mail address to log in with
     #[arg(long, value_name = "ADDRESS")]
     email: String,
-    /// What the account may do: owner, admin, cashier, technician or auditor
+    /// What the account may do: owner, admin, cashier, agent, technician or auditor
     #[arg(long, default_value = "owner")]
     role: String,
     /// The person's name; the address when left out

@@ -7,6 +7,7 @@
 //! The one rule: strict, and kind about it. Nothing that was written is ignored, and each fault
 //! names file, line, column, key, what is wrong and what to write instead.
 
+mod billing;
 mod control;
 mod fault;
 mod gateway;
@@ -16,6 +17,7 @@ mod load;
 mod log;
 mod mail;
 mod moment;
+mod notify;
 mod portal;
 mod radius;
 mod reader;
@@ -23,10 +25,12 @@ mod reference;
 mod secrets;
 mod site;
 mod size;
+mod sms;
 mod store;
 
 use std::path::Path;
 
+pub use billing::{Billing, Series};
 pub use control::Control;
 pub use fault::Fault;
 pub use gateway::{Garden, Gateway};
@@ -34,6 +38,7 @@ pub use http::Http;
 pub use load::{Environment, MAX_FILE_OCTETS, load};
 pub use log::Log;
 pub use mail::{Mail, MailSecurity, MailServer};
+pub use notify::{Notify, Quiet};
 pub use portal::{HostName, Portal};
 pub use radius::Radius;
 pub use reader::{Applies, Origin, Setting};
@@ -41,6 +46,7 @@ pub use reference::{SecretError, SecretRef};
 pub use secrets::{BOX_KEY_OCTETS, Secrets, box_key};
 pub use site::{Site, TaxRate};
 pub use size::ByteSize;
+pub use sms::{Country, HeaderLine, Sms, SmsContent, SmsMethod, SmsProvider, Template, TermiiRoute};
 pub use store::{Engine, Store};
 
 use fault::Wrong;
@@ -67,6 +73,12 @@ pub struct Config {
     pub gateway: Gateway,
     /// How messages to subscribers leave.
     pub mail: Mail,
+    /// The carrier of text messages.
+    pub sms: Sms,
+    /// When and in which order people are written to.
+    pub notify: Notify,
+    /// How this site does business.
+    pub billing: Billing,
     /// RADIUS over UDP.
     pub radius: Radius,
     /// The command line's way in.
@@ -95,15 +107,19 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         reader.section(root, "portal", Portal::read),
         reader.section(root, "gateway", Gateway::read),
         reader.section(root, "mail", Mail::read),
+        reader.section(root, "sms", Sms::read),
+        reader.section(root, "notify", Notify::read),
+        reader.section(root, "billing", Billing::read),
         reader.section(root, "radius", Radius::read),
         reader.section(root, "control", Control::read),
         reader.section(root, "log", Log::read),
         reader.section(root, "secrets", Secrets::read),
     );
     reader.unknown_sections(root);
-    let (site, store, http, portal, gateway, mail, radius, control, log, secrets) = parts;
+    let (site, store, http, portal, gateway, mail, sms, notify, billing, radius, control, log, secrets) =
+        parts;
     if reader.is_well() {
-        agree(&mut reader, root, (&portal, &gateway, &mail));
+        agree(&mut reader, root, (&portal, &gateway, &mail, &sms));
     }
     let (settings, site) = reader.finish(site)?;
     Ok(Config {
@@ -114,6 +130,9 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         portal,
         gateway,
         mail,
+        sms,
+        notify,
+        billing,
         radius,
         control,
         log,
@@ -123,8 +142,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
 }
 
 /// What sections must agree on; looked at once each of them is well by itself.
-fn agree(reader: &mut Reader<'_>, root: &toml::de::DeTable<'_>, parts: (&Portal, &Gateway, &Mail)) {
-    let (portal, gateway, mail) = parts;
+fn agree(reader: &mut Reader<'_>, root: &toml::de::DeTable<'_>, parts: (&Portal, &Gateway, &Mail, &Sms)) {
+    let (portal, gateway, mail, sms) = parts;
     let mut refuse = |section: &'static str, key: &'static str, problem: String, remedy: &'static str| {
         reader.contradiction(root, (section, key), Wrong::new(problem, remedy));
     };
@@ -174,6 +193,9 @@ fn agree(reader: &mut Reader<'_>, root: &toml::de::DeTable<'_>, parts: (&Portal,
         refuse("gateway", "access", error.to_string(), "see the annotated edge.toml");
     }
     agree_on_mail(&mut refuse, mail);
+    for (key, problem, remedy) in sms.contradictions() {
+        refuse("sms", key, problem, remedy);
+    }
 }
 
 fn agree_on_mail(refuse: &mut impl FnMut(&'static str, &'static str, String, &'static str), mail: &Mail) {

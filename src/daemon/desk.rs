@@ -5,19 +5,21 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::sms;
+use super::words::{self, WordsError};
 use crate::access::Access;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::base::health::{Health, Severity, Warning};
 use crate::base::jobs::{Job, Outcome, Report};
+use crate::billing::Billing;
 use crate::catalogue::Catalogue;
 use crate::config::{Config, Environment, Mail, MailSecurity, SecretError};
-use crate::domain::language::Language;
 use crate::domain::message::Channel;
 use crate::enforce::Enforcer;
 use crate::notify::{
-    Carrier, Phrases, Post, PostParts, Rules, Security, Sent, SiteWords, Smtp, SmtpError, SmtpSettings,
-    Writer,
+    Carrier, OutboundError, Post, PostParts, QuietHours, Rules, Security, Sent, SiteWords, Smtp, SmtpError,
+    SmtpSettings, Writer,
 };
 use crate::people::People;
 use crate::people::subscribers::Subscribers;
@@ -34,6 +36,15 @@ pub enum MailError {
     /// The server's settings.
     #[error(transparent)]
     Server(#[from] SmtpError),
+    /// The key of the carrier of SMS.
+    #[error("the key of the SMS carrier (sms.secret) cannot be used")]
+    SmsKey(#[source] SecretError),
+    /// The carrier's settings.
+    #[error("[sms]: {0}")]
+    Sms(#[from] OutboundError),
+    /// The operator's own words.
+    #[error(transparent)]
+    Words(#[from] WordsError),
 }
 
 /// What the reception is built from.
@@ -49,6 +60,7 @@ pub(super) struct Desk<'a> {
     pub(super) subscribers: &'a Subscribers,
     pub(super) catalogue: &'a Catalogue,
     pub(super) post: &'a Post,
+    pub(super) billing: &'a Billing,
 }
 
 /// The queue of messages, with what the configuration names to send by.
@@ -63,18 +75,21 @@ pub(super) fn post(
     if let Some(server) = &mail.server {
         carriers.push(Carrier::Mail(Smtp::new(settings(mail, server.host.clone(), server.port)?)?));
     }
+    carriers.extend(sms::carrier(&config.sms)?.map(Carrier::Sms));
     let site = SiteWords {
         name: config.site.name.clone(),
-        language: Language::english(),
+        language: config.site.language.clone(),
         zone: config.site.timezone.clone(),
         origin: origin(config),
     };
+    let quiet = config.notify.quiet.and_then(|quiet| QuietHours::new(quiet.from, quiet.until));
+    let rules = Rules { order: config.notify.order.clone(), quiet, sms_per_day: config.sms.per_day };
     Ok(Post::new(PostParts {
         store: store.clone(),
         vault: vault.clone(),
         entropy: entropy.clone(),
-        writer: Writer::new(Phrases::built_in(), site),
-        rules: Rules::default(),
+        writer: Writer::new(words::read(&config.notify.languages)?, site),
+        rules,
         carriers,
     }))
 }
@@ -111,6 +126,7 @@ pub(super) fn reception(desk: &Desk<'_>) -> Reception {
         subscribers: desk.subscribers.clone(),
         catalogue: desk.catalogue.clone(),
         post: desk.post.clone(),
+        billing: desk.billing.clone(),
         clock: desk.clock.clone(),
         signup: SignupSettings {
             open: portal.signup && portal.is_on() && desk.post.has_server(),
@@ -149,9 +165,14 @@ impl Job for SendMail {
 
 impl SendMail {
     fn tell(&self, sent: &Sent, now: Timestamp) {
+        let code = match self.channel {
+            Channel::Mail => MAIL_NOT_ACCEPTED,
+            Channel::Sms => SMS_NOT_ACCEPTED,
+        };
+        self.tell_spent(sent, now);
         if sent.away == 0 && sent.refused < REFUSED_TO_WARN {
-            if sent.sent > 0 && self.health.clear(NOT_ACCEPTED, "").is_some() {
-                tracing::info!("The mail server takes messages again");
+            if sent.sent > 0 && self.health.clear(code, "").is_some() {
+                tracing::info!(channel = self.channel.name(), "Messages are taken again");
             }
             return;
         }
@@ -159,20 +180,42 @@ impl SendMail {
             return;
         }
         let fault = sent.fault.as_deref().unwrap_or("no answer");
+        let (text, remedy) = match self.channel {
+            Channel::Mail => (
+                format!("messages are not taken by the mail server, so nobody can confirm a signup: {fault}"),
+                "look at [mail] in the configuration and at the mail server; messages wait and are sent later",
+            ),
+            Channel::Sms => (
+                format!("messages are not taken by the SMS carrier: {fault}"),
+                "look at [sms] in the configuration and at your account there; messages wait and are sent later",
+            ),
+        };
+        let remedy = remedy.to_owned();
+        let warning =
+            Warning { code, subject: String::new(), severity: Severity::Warn, text, remedy, since: now };
+        if self.health.raise(warning) {
+            tracing::warn!(channel = self.channel.name(), %fault, "Messages are not taken");
+        }
+    }
+
+    /// The day's SMS are used up, until a run finds that they are not.
+    fn tell_spent(&self, sent: &Sent, now: Timestamp) {
+        if !sent.spent {
+            if sent.sent > 0 {
+                self.health.clear(SMS_SPENT, "");
+            }
+            return;
+        }
         let is_new = self.health.raise(Warning {
-            code: NOT_ACCEPTED,
+            code: SMS_SPENT,
             subject: String::new(),
             severity: Severity::Warn,
-            text: format!(
-                "messages are not taken by the mail server, so nobody can confirm a signup: {fault}"
-            ),
-            remedy:
-                "look at [mail] in the configuration and at the mail server; messages wait and are sent later"
-                    .to_owned(),
+            text: "the day's SMS are used up; what can wait is sent tomorrow".to_owned(),
+            remedy: "see GET /api/v1/messages for what went; raise sms.per_day if that is right".to_owned(),
             since: now,
         });
         if is_new {
-            tracing::warn!(%fault, "The mail server does not take messages");
+            tracing::warn!("The day's SMS are used up");
         }
     }
 }
@@ -199,8 +242,10 @@ fn report(sent: &Sent, now: Timestamp) -> Report {
     }
 }
 
-/// The warning's name.
-const NOT_ACCEPTED: &str = "mail-not-accepted";
+/// The warnings' names.
+const MAIL_NOT_ACCEPTED: &str = "mail-not-accepted";
+const SMS_NOT_ACCEPTED: &str = "sms-not-accepted";
+const SMS_SPENT: &str = "sms-used-up";
 /// Times in a row that a server is away before it is told: one may be its restart.
 const AWAY_TO_WARN: u32 = 3;
 /// Messages in a row that are refused, with none taken, before it is told: a wrong sender, no right to relay.

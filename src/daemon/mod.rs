@@ -12,8 +12,11 @@ mod gateway;
 mod jobs;
 mod life;
 mod metrics;
+mod money;
 mod notify;
 mod portal;
+mod sms;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

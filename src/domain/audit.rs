@@ -34,6 +34,9 @@ pub struct AuditEntry {
     /// The request's `X-Request-ID`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// Why, in the words of who did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// Who acts: on whose behalf a use case runs. It is written into every audit entry.
@@ -47,12 +50,14 @@ pub struct Actor {
     pub source: Option<String>,
     /// The request's `X-Request-ID`.
     pub request_id: Option<String>,
+    /// Why they do it, where they said so.
+    pub why: Option<String>,
 }
 
 impl Actor {
     /// The daemon itself.
     #[must_use]
     pub fn system() -> Self {
-        Self { id: "system".into(), name: "system".into(), source: None, request_id: None }
+        Self { id: "system".into(), name: "system".into(), source: None, request_id: None, why: None }
     }
 }

@@ -37,8 +37,8 @@ pub enum Account {
     AgentFloat(StaffId),
     /// What agents earned by selling.
     Commission,
-    /// Money received that nobody is known for, yet.
-    Unmatched,
+    /// Money received that nobody is known for, yet, by its currency.
+    Unmatched(Currency),
     /// Invoices given up.
     WrittenOff,
     /// Cash that was counted above or below what a shift should hold.
@@ -237,6 +237,20 @@ impl Posting {
     }
 }
 
+impl Account {
+    /// Where a provider's money is: one account for each currency, since a balance has one.
+    #[must_use]
+    pub fn clearing(provider: &str, currency: Currency) -> Self {
+        Self::Clearing(format!("{provider}:{currency}"))
+    }
+
+    /// What a provider kept, by currency.
+    #[must_use]
+    pub fn fees(provider: &str, currency: Currency) -> Self {
+        Self::Fees(format!("{provider}:{currency}"))
+    }
+}
+
 impl PostingKind {
     /// The name in API and store.
     #[must_use]
@@ -271,7 +285,7 @@ impl fmt::Display for Account {
             Self::Cash(id) => write!(f, "cash:{id}"),
             Self::AgentFloat(id) => write!(f, "agent_float:{id}"),
             Self::Commission => f.write_str("commission"),
-            Self::Unmatched => f.write_str("unmatched"),
+            Self::Unmatched(currency) => write!(f, "unmatched:{currency}"),
             Self::WrittenOff => f.write_str("written_off"),
             Self::CashDifference => f.write_str("cash_difference"),
             Self::Adjustments => f.write_str("adjustments"),
@@ -301,7 +315,7 @@ impl TryFrom<String> for Account {
             ("revenue", "") => Self::Revenue,
             ("tax", "") => Self::Tax,
             ("commission", "") => Self::Commission,
-            ("unmatched", "") => Self::Unmatched,
+            ("unmatched", code) => Self::Unmatched(Currency::parse(code).map_err(|_| unknown())?),
             ("written_off", "") => Self::WrittenOff,
             ("cash_difference", "") => Self::CashDifference,
             ("adjustments", "") => Self::Adjustments,

@@ -46,6 +46,9 @@ pub struct Message {
     /// Why it could not be sent, last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// How often it was handed over without an answer: each time it may have been taken.
+    #[serde(default)]
+    pub unsure: u32,
     /// What the carrier calls it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carrier_id: Option<String>,

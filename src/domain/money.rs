@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A currency by its ISO 4217 code.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Currency([u8; 3]);
 
@@ -57,6 +57,8 @@ pub enum MoneyError {
 impl Currency {
     /// The Nigerian naira, which most sites take.
     pub const NGN: Self = Self(*b"NGN");
+    /// ISO 4217's code for no currency: of an account that never held anything.
+    pub const NONE: Self = Self(*b"XXX");
 
     /// The currency of that code.
     ///

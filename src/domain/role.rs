@@ -1,8 +1,10 @@
 //! Roles and what each may do. Default deny: what is not listed is refused.
+//!
+//! A program has no role: it has the scopes of its key, which are permissions too.
 
 use serde::{Deserialize, Serialize};
 
-/// A role of staff or of a program.
+/// A role of staff.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -10,96 +12,147 @@ pub enum Role {
     Owner,
     /// Everything but other owners.
     Admin,
-    /// Customers and their money.
+    /// Customers and their money; no adjustments, no large refunds, no catalogue.
     Cashier,
-    /// NAS, sessions, diagnosis.
+    /// Sells vouchers from an own float; sees own sales only.
+    Agent,
+    /// NAS, sessions, diagnosis; no money at all.
     Technician,
     /// Reads everything, changes nothing.
     Auditor,
 }
 
-/// One thing that can be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Permission {
+macro_rules! permissions {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal;)+) => {
+        /// One thing that can be done. A name that ends in `:read` reads; every other one changes.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum Permission {
+            $($(#[$doc])* #[serde(rename = $name)] $variant,)+
+        }
+
+        impl Permission {
+            /// All permissions.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The name in the API (`users:read` …).
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+        }
+    };
+}
+
+permissions! {
     /// List and read staff accounts.
-    UsersRead,
+    UsersRead = "users:read";
     /// Create, change and remove staff accounts.
-    UsersWrite,
+    UsersWrite = "users:write";
     /// List and read customers.
-    CustomersRead,
+    CustomersRead = "customers:read";
     /// Create, change and close customers.
-    CustomersWrite,
+    CustomersWrite = "customers:write";
     /// Read the catalogue beyond its public part.
-    PlansRead,
+    PlansRead = "plans:read";
     /// Create and change plans.
-    PlansWrite,
+    PlansWrite = "plans:write";
     /// Read services and provisioning.
-    ServicesRead,
+    ServicesRead = "services:read";
     /// Create, provision, suspend, resume and end services.
-    ServicesWrite,
+    ServicesWrite = "services:write";
     /// Read NAS records (never their secrets).
-    NasRead,
+    NasRead = "nas:read";
     /// Create, change and remove NAS records.
-    NasWrite,
+    NasWrite = "nas:write";
     /// Read live and past sessions, and why logins were refused.
-    SessionsRead,
+    SessionsRead = "sessions:read";
     /// Disconnect sessions.
-    SessionsWrite,
+    SessionsWrite = "sessions:write";
     /// Read the audit log.
-    AuditRead,
-    /// Read the system's state: licence, health, settings.
-    SystemRead,
+    AuditRead = "audit:read";
+    /// Read the system's state: licence, health.
+    SystemRead = "system:read";
     /// Back up, check the store, reload the configuration.
-    SystemWrite,
+    SystemWrite = "system:write";
+    /// Read payments, orders and receipts.
+    PaymentsRead = "payments:read";
+    /// Take payments: cash, transfers, an order paid from a wallet; match what came in.
+    PaymentsWrite = "payments:write";
+    /// Give money back, up to the site's limit.
+    RefundsWrite = "refunds:write";
+    /// Give money back beyond that limit.
+    RefundsLarge = "refunds:large";
+    /// Read invoices, credit notes and statements.
+    InvoicesRead = "invoices:read";
+    /// Draft, finalise, correct and void invoices.
+    InvoicesWrite = "invoices:write";
+    /// Read how services are paid for.
+    SubscriptionsRead = "subscriptions:read";
+    /// Renew, pause, change how a service is paid for.
+    SubscriptionsWrite = "subscriptions:write";
+    /// Move money without a payment: wallet adjustments, write-offs.
+    WalletsAdjust = "wallets:adjust";
+    /// Start, stop and confirm runs of billing and dunning; close a day.
+    BillingRun = "billing:run";
+    /// Read the ledger, its balances and its proofs.
+    LedgerRead = "ledger:read";
+    /// Read voucher batches and vouchers (never their codes).
+    VouchersRead = "vouchers:read";
+    /// Make, print and revoke voucher batches.
+    VouchersWrite = "vouchers:write";
+    /// Sell vouchers from one's own float or till; open and close one's own shift.
+    VouchersSell = "vouchers:sell";
+    /// Read one's own float, sales and shifts.
+    SalesRead = "own-sales:read";
+    /// Read all agents, their floats, sales and shifts.
+    AgentsRead = "agents:read";
+    /// Make agents, set their commission, book deposits and pay-outs.
+    AgentsWrite = "agents:write";
+    /// Read programs' keys (never the keys themselves).
+    ApiKeysRead = "api-keys:read";
+    /// Make and revoke programs' keys.
+    ApiKeysWrite = "api-keys:write";
+    /// Read webhook endpoints and what was delivered.
+    WebhooksRead = "webhooks:read";
+    /// Make, change and remove webhook endpoints; deliver again.
+    WebhooksWrite = "webhooks:write";
+    /// Bring customers, plans and balances in from another system.
+    ImportsWrite = "imports:write";
+    /// Read templates, and what was sent to whom.
+    MessagesRead = "messages:read";
+    /// Change templates, send messages and tests.
+    MessagesWrite = "messages:write";
+    /// Read the business's settings.
+    SettingsRead = "settings:read";
+    /// Change the business's settings.
+    SettingsWrite = "settings:write";
 }
 
 impl Permission {
-    /// All permissions.
-    pub const ALL: [Self; 15] = [
-        Self::UsersRead,
-        Self::UsersWrite,
-        Self::CustomersRead,
-        Self::CustomersWrite,
-        Self::PlansRead,
-        Self::PlansWrite,
-        Self::ServicesRead,
-        Self::ServicesWrite,
-        Self::NasRead,
-        Self::NasWrite,
-        Self::SessionsRead,
-        Self::SessionsWrite,
-        Self::AuditRead,
-        Self::SystemRead,
-        Self::SystemWrite,
-    ];
-
-    /// The name in the API (`users:read` …).
+    /// The permission of that name.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::UsersRead => "users:read",
-            Self::UsersWrite => "users:write",
-            Self::CustomersRead => "customers:read",
-            Self::CustomersWrite => "customers:write",
-            Self::PlansRead => "plans:read",
-            Self::PlansWrite => "plans:write",
-            Self::ServicesRead => "services:read",
-            Self::ServicesWrite => "services:write",
-            Self::NasRead => "nas:read",
-            Self::NasWrite => "nas:write",
-            Self::SessionsRead => "sessions:read",
-            Self::SessionsWrite => "sessions:write",
-            Self::AuditRead => "audit:read",
-            Self::SystemRead => "system:read",
-            Self::SystemWrite => "system:write",
-        }
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|one| one.name() == name)
+    }
+
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn only_reads(self) -> bool {
+        self.name().ends_with(":read")
+    }
+
+    /// Whether a program's key may have it. People and keys are managed by people: a stolen key must not
+    /// be able to make itself another.
+    #[must_use]
+    pub fn is_for_programs(self) -> bool {
+        !matches!(self, Self::UsersWrite | Self::ApiKeysRead | Self::ApiKeysWrite | Self::SystemWrite)
     }
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 5] = [Self::Owner, Self::Admin, Self::Cashier, Self::Technician, Self::Auditor];
+    pub const ALL: [Self; 6] =
+        [Self::Owner, Self::Admin, Self::Cashier, Self::Agent, Self::Technician, Self::Auditor];
 
     /// The name in API, CLI and store.
     #[must_use]
@@ -108,6 +161,7 @@ impl Role {
             Self::Owner => "owner",
             Self::Admin => "admin",
             Self::Cashier => "cashier",
+            Self::Agent => "agent",
             Self::Technician => "technician",
             Self::Auditor => "auditor",
         }
@@ -125,8 +179,9 @@ impl Role {
         match self {
             Self::Owner | Self::Admin => true,
             Self::Cashier => CASHIER.contains(&permission),
+            Self::Agent => AGENT.contains(&permission),
             Self::Technician => TECHNICIAN.contains(&permission),
-            Self::Auditor => AUDITOR.contains(&permission),
+            Self::Auditor => permission.only_reads(),
         }
     }
 
@@ -137,7 +192,16 @@ impl Role {
         match self {
             Self::Owner => true,
             Self::Admin => other != Self::Owner,
-            Self::Cashier | Self::Technician | Self::Auditor => false,
+            Self::Cashier | Self::Agent | Self::Technician | Self::Auditor => false,
+        }
+    }
+
+    /// Whether it touches money or secrets, so that a second factor is asked of whoever has it.
+    #[must_use]
+    pub const fn needs_second_factor(self) -> bool {
+        match self {
+            Self::Owner | Self::Admin | Self::Cashier => true,
+            Self::Agent | Self::Technician | Self::Auditor => false,
         }
     }
 }
@@ -149,7 +213,20 @@ const CASHIER: &[Permission] = &[
     Permission::ServicesRead,
     Permission::ServicesWrite,
     Permission::SessionsRead,
+    Permission::PaymentsRead,
+    Permission::PaymentsWrite,
+    Permission::RefundsWrite,
+    Permission::InvoicesRead,
+    Permission::InvoicesWrite,
+    Permission::SubscriptionsRead,
+    Permission::SubscriptionsWrite,
+    Permission::VouchersRead,
+    Permission::VouchersSell,
+    Permission::SalesRead,
+    Permission::MessagesRead,
 ];
+
+const AGENT: &[Permission] = &[Permission::PlansRead, Permission::VouchersSell, Permission::SalesRead];
 
 const TECHNICIAN: &[Permission] = &[
     Permission::CustomersRead,
@@ -162,33 +239,64 @@ const TECHNICIAN: &[Permission] = &[
     Permission::SystemRead,
 ];
 
-const AUDITOR: &[Permission] = &[
-    Permission::UsersRead,
-    Permission::CustomersRead,
-    Permission::PlansRead,
-    Permission::ServicesRead,
-    Permission::NasRead,
-    Permission::SessionsRead,
-    Permission::AuditRead,
-    Permission::SystemRead,
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_auditor_changes_nothing() {
+    fn an_auditor_reads_everything_and_changes_nothing() {
         for permission in Permission::ALL {
-            assert!(!Role::Auditor.may(permission) || permission.name().ends_with(":read"));
+            assert_eq!(Role::Auditor.may(*permission), permission.name().ends_with(":read"));
         }
     }
 
     #[test]
     fn only_an_owner_manages_owners() {
         assert!(Role::Owner.may_manage(Role::Owner));
-        for role in [Role::Admin, Role::Cashier, Role::Technician, Role::Auditor] {
+        for role in Role::ALL.into_iter().filter(|role| *role != Role::Owner) {
             assert!(!role.may_manage(Role::Owner), "{role:?}");
+        }
+    }
+
+    #[test]
+    fn a_technician_has_nothing_to_do_with_money_and_an_agent_only_with_their_own() {
+        let money = [
+            "payments",
+            "refunds",
+            "invoices",
+            "subscriptions",
+            "wallets",
+            "billing",
+            "ledger",
+            "vouchers",
+            "own-sales",
+            "agents",
+        ];
+        let about_money = |permission: &&Permission| {
+            money.iter().any(|word| permission.name().split(':').next() == Some(*word))
+        };
+        let may = |role: Role| Permission::ALL.iter().filter(about_money).filter(move |one| role.may(**one));
+        assert_eq!(may(Role::Technician).count(), 0);
+        let agent: Vec<_> = may(Role::Agent).map(|one| one.name()).collect();
+        assert_eq!(agent, ["vouchers:sell", "own-sales:read"]);
+        for denied in [
+            Permission::RefundsLarge,
+            Permission::WalletsAdjust,
+            Permission::PlansWrite,
+            Permission::LedgerRead,
+            Permission::BillingRun,
+            Permission::ApiKeysWrite,
+        ] {
+            assert!(!Role::Cashier.may(denied), "{denied:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_lead_back() {
+        for permission in Permission::ALL {
+            assert_eq!(Permission::parse(permission.name()), Some(*permission));
+            let json = serde_json::to_string(permission).unwrap();
+            assert_eq!(json, format!("{:?}", permission.name()));
         }
     }
 }

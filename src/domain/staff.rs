@@ -30,6 +30,9 @@ pub struct Staff {
     /// When they last logged in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_login_at: Option<Timestamp>,
+    /// Since when a second factor is asked of them; visits without it do not count from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_factor_since: Option<Timestamp>,
     /// When the account was made.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -54,6 +57,9 @@ pub struct Visit {
     pub rotated_at: Option<Timestamp>,
     /// When it began.
     pub created_at: Timestamp,
+    /// When a second factor was last given in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_factor_at: Option<Timestamp>,
     /// When its refresh token stops being accepted.
     pub expires_at: Timestamp,
     /// When it was ended: by logout, by reuse of a rotated token, by staff.

@@ -47,6 +47,9 @@ pub struct Subscriber {
     /// Verifier (PHC string) of the portal password, if one is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub portal_password: Option<String>,
+    /// How far below zero the wallet may go, minor units of the site's currency; zero is not at all.
+    #[serde(default)]
+    pub credit_limit: i64,
     /// When the record was made.
     pub created_at: Timestamp,
     /// When it last changed.

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{PlanId, ServiceId, SubscriberId};
+use super::money::Money;
 use super::plan::{BillingMode, PlanTerms, Validity};
+use super::tax::TaxTreatment;
 use super::text::Code;
 
 /// How a service is paid for.
@@ -37,6 +39,13 @@ pub struct Subscription {
     /// Since when it is paused, at the subscriber's wish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_at: Option<Timestamp>,
+    /// Lines for the next invoice of a post-paid service: what a change of plan in mid-period came to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub carried: Vec<CarriedLine>,
+    /// What a post-paid service's running period costs, where the plan was changed in its middle: the price that
+    /// it began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_with: Option<CarriedLine>,
     /// When something is to be done about it next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_due_at: Option<Timestamp>,
@@ -47,6 +56,20 @@ pub struct Subscription {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+}
+
+/// A line that waits for an invoice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarriedLine {
+    /// What it is.
+    pub description: String,
+    /// Before tax as the plan's treatment says; negative for a credit.
+    pub amount: Money,
+    /// How tax relates to it.
+    pub treatment: TaxTreatment,
+    /// Parts per million; `None` is the site's rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax_ppm: Option<u32>,
 }
 
 /// A plan that begins with the next period.

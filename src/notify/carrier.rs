@@ -1,7 +1,8 @@
 //! What sends a message of one channel, and what it can answer.
 
+use super::sms::Sms;
 use super::smtp::Smtp;
-use crate::domain::message::{Channel, Message};
+use crate::domain::message::{Channel, Delivery, Message};
 
 /// What a server or carrier said when it took a message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +25,9 @@ pub enum Untaken {
     /// This message is not taken now; it may be later, and others may fare better.
     #[error("the message is not taken yet: {0}")]
     Later(String),
+    /// It was handed over and no answer came: it may have been taken.
+    #[error("no answer came, so it may have been sent: {0}")]
+    Unsure(String),
     /// Nobody can be reached, all are busy, or we are not let in; another message would fare no better.
     #[error("nothing is taken: {0}")]
     Away(String),
@@ -34,6 +38,8 @@ pub enum Untaken {
 pub enum Carrier {
     /// A mail server.
     Mail(Smtp),
+    /// A carrier of SMS.
+    Sms(Sms),
 }
 
 impl Carrier {
@@ -42,6 +48,7 @@ impl Carrier {
     pub const fn channel(&self) -> Channel {
         match self {
             Self::Mail(_) => Channel::Mail,
+            Self::Sms(_) => Channel::Sms,
         }
     }
 
@@ -52,6 +59,18 @@ impl Carrier {
     pub async fn send(&self, message: &Message, text: &str) -> Result<Taken, Untaken> {
         match self {
             Self::Mail(server) => server.send(message, text).await.map(|()| Taken::default()),
+            Self::Sms(carrier) => carrier.send(message, text).await,
+        }
+    }
+
+    /// Asks what became of a message that was taken; `None` where nobody can be asked.
+    ///
+    /// # Errors
+    /// [`Untaken`].
+    pub async fn ask(&self, carrier_id: &str) -> Result<Option<Delivery>, Untaken> {
+        match self {
+            Self::Mail(_) => Ok(None),
+            Self::Sms(carrier) => carrier.ask(carrier_id).await,
         }
     }
 
@@ -59,6 +78,7 @@ impl Carrier {
     pub(super) fn settings(&self) -> &crate::base::secret::Secret {
         match self {
             Self::Mail(server) => server.settings(),
+            Self::Sms(carrier) => carrier.settings(),
         }
     }
 }

@@ -13,6 +13,7 @@
 //! | [`carrier`] | what sends by a channel |
 //! | [`smtp`] | the way to the mail server |
 //! | [`sms`] | what an SMS costs, and the carriers |
+//! | [`outbound`] | calls to other people's servers |
 //!
 //! Not here: what a message is about. The one rule: a message is a row before it is a mail, so that no crash
 //! and no ill mail server loses one.
@@ -21,6 +22,7 @@ pub mod bulletin;
 pub mod carrier;
 pub mod letter;
 pub mod news;
+pub mod outbound;
 pub mod phrases;
 pub mod proof;
 pub mod queue;
@@ -33,6 +35,7 @@ pub use bulletin::{Bulletin, Notice};
 pub use carrier::Carrier;
 pub use letter::{Addressee, Letter, SiteWords, Writer};
 pub use news::News;
+pub use outbound::{Outbound, OutboundError, Reply, Request};
 pub use phrases::{PhraseFault, PhraseFile, Phrases};
 pub use proof::{ChannelState, Confirmation, ProofError};
 pub use queue::{NotifyError, Post, PostParts, Rules};

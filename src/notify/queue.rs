@@ -170,6 +170,7 @@ impl Post {
             tries: 0,
             sent_at: None,
             fault: None,
+            unsure: 0,
             carrier_id: None,
             delivery: None,
             look_at: None,

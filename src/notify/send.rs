@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::carrier::{Taken, Untaken};
 use super::queue::{NotifyError, Post};
 use crate::base::backoff::Backoff;
-use crate::domain::message::{Channel, Message, Priority, Recipient, Stage, place_at};
+use crate::domain::message::{Channel, Delivery, Message, Priority, Recipient, Stage, place_at};
 use crate::store::contract::{Expected, IndexValue, Page, Range, ReadError, Record, Unit};
 use crate::store::tables::{Messages, SmsDay, SmsDays};
 
@@ -86,6 +86,7 @@ impl Post {
                 break;
             }
         }
+        self.look(channel, &mut run).await?;
         let mut sent = run.sent;
         sent.away = lane.away.load(Ordering::Relaxed);
         sent.refused = lane.refused.load(Ordering::Relaxed);
@@ -109,7 +110,47 @@ impl Post {
             let due = first.first().and_then(|record| record.body.next_try_at);
             next = [next, due].into_iter().flatten().min();
         }
-        Ok(next)
+        let look = match channel {
+            Channel::Mail => None,
+            Channel::Sms => {
+                self.looks(Timestamp::MAX, 1).await?.first().and_then(|record| record.body.look_at)
+            }
+        };
+        Ok([next, look].into_iter().flatten().min())
+    }
+
+    /// Messages whose carrier is to be asked what became of them.
+    async fn looks(&self, until: Timestamp, most: usize) -> Result<Vec<Record<Messages>>, ReadError> {
+        let (from, to) = (IndexValue::Integer(i64::MIN), IndexValue::Integer(until.as_millisecond()));
+        Ok(self
+            .store()
+            .scan::<Messages>(Range::Between("look_at", from, to), Page::first(most))
+            .await?
+            .records)
+    }
+
+    /// Asks the carrier about what it took; some minutes, an hour and half a day later, and then no more.
+    async fn look(&self, channel: Channel, run: &mut Run) -> Result<(), NotifyError> {
+        let (Channel::Sms, Some(carrier)) = (channel, &self.lane(channel).carrier) else { return Ok(()) };
+        for record in self.looks(run.now, MOST_LOOKS).await? {
+            let (before, id) = (&record.body, record.body.carrier_id.clone().unwrap_or_default());
+            let asked = carrier.ask(&id).await;
+            if let Err(error) = &asked {
+                run.sent.fault = Some(error.to_string());
+            }
+            let delivery = asked.ok().flatten().or(before.delivery);
+            let wait = LOOKS.get(usize::try_from(before.looks).unwrap_or(usize::MAX));
+            let is_open = matches!(delivery, None | Some(Delivery::Pending));
+            let look_at = wait.filter(|_| is_open).and_then(|wait| run.now.saturating_add(*wait).ok());
+            if delivery == Some(Delivery::Failed) {
+                metrics::counter!("messages_undelivered_total", "channel" => channel.name()).increment(1);
+            }
+            let after =
+                Message { delivery, look_at, looks: before.looks.saturating_add(1), ..before.clone() };
+            let unit = Unit::natural().replace::<Messages>(&after.id, record.version, &after)?;
+            self.store().commit(unit).await?;
+        }
+        Ok(())
     }
 
     async fn waiting(
@@ -149,6 +190,7 @@ impl Post {
                 (Server::There, taken(message, answer, now))
             }
             Err(Untaken::Away(fault)) => (Server::Away, self.postponed(message, fault, now)?),
+            Err(error @ Untaken::Unsure(_)) => (Server::Away, self.unsure(message, &error, now)?),
             Err(Untaken::Later(fault)) => {
                 self.count_refused(message);
                 (Server::There, self.postponed(message, fault, now)?)
@@ -246,6 +288,15 @@ impl Post {
         Ok(Message { tries, next_try_at: Some(next), fault: Some(fault), ..message.clone() })
     }
 
+    /// One that may have been taken is tried again, and not for ever: each try may be one more on the telephone.
+    fn unsure(&self, message: &Message, error: &Untaken, now: Timestamp) -> Result<Message, NotifyError> {
+        let unsure = message.unsure.saturating_add(1);
+        if unsure >= MOST_UNSURE {
+            return Ok(Message { unsure, ..given_up(message, error.to_string()) });
+        }
+        Ok(Message { unsure, ..self.postponed(message, error.to_string(), now)? })
+    }
+
     /// Writes down what became of a message. Only this queue changes it, one run at a time.
     async fn settle(
         &self,
@@ -328,6 +379,8 @@ const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// Refusals of one message before it is given up: some servers refuse strangers at first.
 const MOST_REFUSALS: u32 = 3;
+/// Tries of one message without an answer.
+const MOST_UNSURE: u32 = 3;
 /// Between looks whether a channel was proven meanwhile.
 const UNPROVEN_WAIT: SignedDuration = SignedDuration::from_mins(10);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -339,3 +392,8 @@ const LOOKED_AT: usize = 50;
 const RESERVED: u32 = 5;
 /// When a carrier is first asked what became of a message.
 const FIRST_LOOK: SignedDuration = SignedDuration::from_mins(1);
+/// Between the looks after it.
+const LOOKS: [SignedDuration; 3] =
+    [SignedDuration::from_mins(10), SignedDuration::from_hours(1), SignedDuration::from_hours(12)];
+/// Looks a run: each is a call.
+const MOST_LOOKS: usize = 20;

@@ -63,6 +63,7 @@ pub(super) fn record<B: Serialize, A: Serialize>(
         after: change.1.and_then(without_secrets),
         source: actor.source.clone(),
         request_id: actor.request_id.clone(),
+        why: actor.why.clone(),
     };
     Ok(unit.create::<AuditLog>(&id, &entry)?)
 }

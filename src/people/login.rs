@@ -115,6 +115,7 @@ impl People {
             previous_hash: None,
             rotated_at: None,
             created_at: now,
+            second_factor_at: None,
             expires_at: now.saturating_add(VISIT_LIFETIME).unwrap_or(Timestamp::MAX),
             revoked_at: None,
             revoked_why: None,

@@ -283,6 +283,7 @@ pub(super) fn new_staff(id: StaffId, new: &NewStaff, now: Timestamp) -> Staff {
         password: new.verifier.clone(),
         tokens_not_before: whole_millis(now),
         last_login_at: None,
+        second_factor_since: None,
         created_at: now,
         updated_at: now,
     }

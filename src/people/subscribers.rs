@@ -214,6 +214,7 @@ impl Subscribers {
         };
         let id = id.map_or_else(|| self.entropy.uuid_v7(now).map(SubscriberId), Ok)?;
         let subscriber = Subscriber {
+            credit_limit: 0,
             id,
             customer_number,
             portal_id: self.free_portal_id().await?,

@@ -40,6 +40,18 @@ pub struct Visitor {
     pub name: String,
     /// Login.
     pub email: Email,
+    /// Whether a second factor is asked of them.
+    pub is_enrolled: bool,
+    /// When it was last given in this visit.
+    pub second_factor_at: Option<Timestamp>,
+}
+
+impl Visitor {
+    /// Until when what touches money or secrets may be done without giving the second factor again.
+    #[must_use]
+    pub fn fresh_until(&self) -> Option<Timestamp> {
+        self.second_factor_at.map(|at| at.saturating_add(FRESH).unwrap_or(Timestamp::MAX))
+    }
 }
 
 /// Why a token identifies nobody.
@@ -86,7 +98,15 @@ impl People {
             return Err(IdentifyError::NotValid);
         }
         let name = staff.name.to_string();
-        Ok(Visitor { staff_id: staff.id, visit_id: visit.id, role: staff.role, name, email: staff.email })
+        Ok(Visitor {
+            staff_id: staff.id,
+            visit_id: visit.id,
+            role: staff.role,
+            name,
+            email: staff.email,
+            is_enrolled: staff.second_factor_since.is_some(),
+            second_factor_at: visit.second_factor_at,
+        })
     }
 
     /// Exchanges a refresh token. The draft must be committed whatever became of it.
@@ -186,6 +206,7 @@ fn stands(visit: &Visit, staff: &Staff, now: Timestamp) -> bool {
         && now < visit.expires_at
         && staff.is_active
         && staff.tokens_not_before <= visit.created_at
+        && (staff.second_factor_since.is_none() || visit.second_factor_at.is_some())
 }
 
 /// Makes and recognises refresh tokens: `<visit>.<random, and a tag that it is ours>`. The tag tells
@@ -242,6 +263,8 @@ pub(super) fn sha256_hex(text: &str) -> String {
     })
 }
 
+/// How long a second factor that was given counts for money and secrets: a few acts in a row, not a shift.
+pub const FRESH: SignedDuration = SignedDuration::from_mins(15);
 /// How long after an exchange the token before is taken for another tab's.
 pub const GRACE: SignedDuration = SignedDuration::from_secs(10);
 /// 256 bits that nobody guesses.

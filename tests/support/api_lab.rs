@@ -98,9 +98,11 @@ impl Lab {
             catalogue: &catalogue,
             post: &desk::post(&store, &vault, None),
         };
+        let reception = desk::reception(rooms).await;
         let app = App::new(Parts {
             store: store.clone(),
-            reception: desk::reception(rooms).await,
+            billing: reception.billing().clone(),
+            reception,
             vault,
             people,
             catalogue: catalogue.clone(),
@@ -113,6 +115,7 @@ impl Lab {
                 tenant: None,
                 currency: Currency::parse("NGN").unwrap(),
                 timezone: TimeZone::get("Africa/Lagos").unwrap(),
+                demands_second_factor: false,
             },
         });
         let router = api::router(&app, api::routes()).unwrap();

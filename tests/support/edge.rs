@@ -98,8 +98,10 @@ impl Edge {
             catalogue: &catalogue,
             post: &post,
         };
+        let reception = desk::reception(rooms).await;
         let app = App::new(Parts {
-            reception: desk::reception(rooms).await,
+            billing: reception.billing().clone(),
+            reception,
             catalogue,
             subscribers,
             people,
@@ -113,6 +115,7 @@ impl Edge {
                 tenant: tenant.map(str::to_owned),
                 currency,
                 timezone: zone,
+                demands_second_factor: false,
             },
         });
         Self::serve(app, more, hand, post).await

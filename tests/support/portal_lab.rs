@@ -92,6 +92,7 @@ impl Lab {
             people,
             catalogue: catalogue.clone(),
             subscribers,
+            billing: reception.billing().clone(),
             reception: reception.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
@@ -101,6 +102,7 @@ impl Lab {
                 tenant: None,
                 currency: ngn(),
                 timezone: zone.clone(),
+                demands_second_factor: false,
             },
         });
         let on_portal = api::routes().into_iter().filter(|route| route.on_portal).collect();

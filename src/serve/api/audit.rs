@@ -49,6 +49,8 @@ pub struct AuditView {
     pub source: Option<String>,
     /// The request's `X-Request-ID`.
     pub request_id: Option<String>,
+    /// Why, in the words of who did it.
+    pub why: Option<String>,
 }
 
 impl From<AuditEntry> for AuditView {
@@ -65,6 +67,7 @@ impl From<AuditEntry> for AuditView {
             after: entry.after,
             source: entry.source,
             request_id: entry.request_id,
+            why: entry.why,
         }
     }
 }

@@ -56,6 +56,8 @@ codes! {
     WrongCredentials = 401, "authentication_failed", false;
     /// The caller's role does not include this.
     AccessDenied = 403, "access_denied", false;
+    /// The second factor must be given first; see `details`.
+    MfaRequired = 403, "mfa_required", false;
     /// `X-Tenant-ID` names another tenant than this box's.
     WrongTenant = 403, "wrong_tenant", false;
     /// No such path.

@@ -80,6 +80,7 @@ pub mod signups;
 pub mod system;
 pub mod users;
 pub mod why;
+mod why_given;
 
 pub use app::{App, Parts, Site};
 pub use call::{Call, Caller};

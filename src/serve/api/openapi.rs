@@ -87,7 +87,11 @@ fn operation(route: &Route) -> Value {
     if route.access != Access::Public {
         let security = match route.access {
             Access::Customer => json!([{ "customer": [] }, { "customer_cookie": [] }]),
-            Access::Public | Access::Staff(_) | Access::SelfStaff | Access::ConsoleOnly => {
+            Access::Public
+            | Access::Staff(_)
+            | Access::StaffFresh(_)
+            | Access::SelfStaff
+            | Access::ConsoleOnly => {
                 json!([{ "bearer": [] }])
             }
         };
@@ -177,6 +181,10 @@ fn access_name(access: Access) -> String {
     match access {
         Access::Public => "anybody".to_owned(),
         Access::Staff(permission) => format!("needs {}", permission.name()),
+        Access::StaffFresh(permission) => format!(
+            "needs {}, and of whoever has a second factor that it was given in the last quarter of an hour",
+            permission.name()
+        ),
         Access::SelfStaff => "any member of staff".to_owned(),
         Access::Customer => "a subscriber, about themselves".to_owned(),
         Access::ConsoleOnly => "on the box only".to_owned(),

@@ -55,6 +55,9 @@ pub enum Access {
     Public,
     /// Staff whose role has this permission, and the console.
     Staff(Permission),
+    /// The same where money leaves or a secret is shown or made: somebody with a second factor must have
+    /// given it lately, and a reason is kept where one was sent.
+    StaffFresh(Permission),
     /// Any member of staff, about themselves; and the console.
     SelfStaff,
     /// A subscriber, about themselves; nobody else.
@@ -70,7 +73,9 @@ impl Access {
     pub fn admits(self, role: Option<Role>) -> bool {
         match self {
             Self::Public => true,
-            Self::Staff(permission) => role.is_some_and(|role| role.may(permission)),
+            Self::Staff(permission) | Self::StaffFresh(permission) => {
+                role.is_some_and(|role| role.may(permission))
+            }
             Self::SelfStaff => role.is_some(),
             Self::ConsoleOnly | Self::Customer => false,
         }

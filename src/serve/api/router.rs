@@ -15,12 +15,14 @@ use axum::http::header::{AUTHORIZATION, COOKIE, HOST, HeaderValue, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Response};
 use axum::routing::any;
+use serde_json::json;
 
 use super::app::App;
 use super::call::{Call, Caller};
 use super::error::{ApiError, Code};
 use super::route::{Access, Alias, Methods, Route, RouteFault, Table};
 use super::shape::{Look, render_error};
+use super::why_given as why;
 use crate::domain::audit::Actor;
 use crate::people::IdentifyError;
 use crate::people::customers::is_customer_token;
@@ -99,11 +101,13 @@ async fn run(
     let peer = head.extensions.get::<Peer>().copied();
     let caller = identify(app, route.access, peer, &head, now).await?;
     check_access(route.access, &caller)?;
+    check_factor(app, route.access, &caller, now)?;
     check_site(route, &head)?;
     check_tenant(app, &head.headers)?;
     let body = body::read(&head.headers, body, route.body_limit).await?;
     let source = peer.and_then(|peer| peer.address());
-    let actor = actor(&caller, source.map(|address| address.to_string()), id);
+    let mut actor = actor(&caller, source.map(|address| address.to_string()), id);
+    actor.why = why::given(&head.method, &head.headers, &body)?;
     let call = Call {
         method: head.method,
         route: route.path,
@@ -237,11 +241,37 @@ fn check_access(access: Access, caller: &Caller) -> Result<(), ApiError> {
         }
         (Access::Customer, _) => Err(ApiError::denied("This is for subscribers, about their own account.")),
         (_, Caller::Customer(_)) => Err(ApiError::denied("This is for staff.")),
-        (Access::Staff(permission), _) => {
+        (Access::Staff(permission) | Access::StaffFresh(permission), _) => {
             Err(ApiError::denied(format!("Your role does not include {}.", permission.name())))
         }
         (Access::Public | Access::SelfStaff, _) => Err(ApiError::denied("Your role does not include this.")),
     }
+}
+
+/// Whether the second factor was given as lately as the route asks. Who has none yet passes, unless the site
+/// demands one: a box must not lock its owner out on the first day, and health keeps asking for it.
+fn check_factor(app: &App, access: Access, caller: &Caller, now: jiff::Timestamp) -> Result<(), ApiError> {
+    let Caller::Staff(visitor) = caller else { return Ok(()) };
+    let needs_fresh = match access {
+        Access::StaffFresh(_) => true,
+        Access::Staff(_) => false,
+        Access::Public | Access::SelfStaff | Access::Customer | Access::ConsoleOnly => return Ok(()),
+    };
+    let refused = |message: &str, next: &str| {
+        let details = json!({ "mfa_required": true, "enrolled": visitor.is_enrolled, "next": next });
+        ApiError { details: Some(Box::new(details)), ..ApiError::new(Code::MfaRequired, message) }
+    };
+    if !visitor.is_enrolled {
+        return match app.site.demands_second_factor {
+            true => Err(refused(ENROL_FIRST, "/api/v1/auth/mfa/setup")),
+            false => Ok(()),
+        };
+    }
+    let is_fresh = visitor.fresh_until().is_some_and(|until| now <= until);
+    if needs_fresh && !is_fresh {
+        return Err(refused(GIVE_AGAIN, "/api/v1/auth/mfa/step-up"));
+    }
+    Ok(())
 }
 
 /// At the portal a device is known by its address, which any page that it opens speaks from: so what strangers
@@ -274,7 +304,7 @@ fn actor(caller: &Caller, source: Option<String>, id: &RequestId) -> Actor {
         }
         Caller::Console { uid } => (format!("console:{uid}"), format!("console (uid {uid})")),
     };
-    Actor { id: actor, name, source, request_id: Some(id.0.to_string()) }
+    Actor { id: actor, name, source, request_id: Some(id.0.to_string()), why: None }
 }
 
 fn unknown_path(app: &App, request: &Request) -> Response<Body> {
@@ -308,4 +338,7 @@ const TENANT: &str = "x-tenant-id";
 /// The cookie that carries a subscriber's token.
 pub const CUSTOMER_COOKIE: &str = "customer_access_token";
 const LOGIN_ENDED: &str = "Your login has ended; please log in again.";
+const ENROL_FIRST: &str =
+    "This site asks a second factor of all staff: set one up under /api/v1/auth/mfa/setup, then go on.";
+const GIVE_AGAIN: &str = "Give the code of your authenticator app first (POST /api/v1/auth/mfa/step-up), then repeat this request.";
 const ELSEWHERE: &str = "The request does not come from a page of this site.";

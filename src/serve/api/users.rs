@@ -96,7 +96,7 @@ impl UserView {
 }
 
 pub(super) fn permissions(role: Role) -> Vec<&'static str> {
-    Permission::ALL.into_iter().filter(|one| role.may(*one)).map(Permission::name).collect()
+    Permission::ALL.iter().copied().filter(|one| role.may(*one)).map(Permission::name).collect()
 }
 
 /// A time as the API writes it: RFC 3339, UTC, to the millisecond.
@@ -113,7 +113,7 @@ pub struct UserCreate {
     /// Name; the e-mail address where it is left out.
     #[schema(value_type = Option<String>)]
     pub name: Option<Line>,
-    /// `owner`, `admin`, `cashier`, `technician` or `auditor`.
+    /// `owner`, `admin`, `cashier`, `agent`, `technician` or `auditor`.
     #[schema(value_type = String)]
     pub role: Role,
     /// 8 to 128 characters; generated and shown once where it is left out.

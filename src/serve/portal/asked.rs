@@ -54,6 +54,7 @@ impl FromRequestParts<Portal> for Asked {
             name: "public".to_owned(),
             source: source.map(|source| source.to_string()),
             request_id,
+            why: None,
         };
         let known = cookie(&head.headers, BROWSER).filter(|value| is_browser_cookie(value));
         let browser = match known {

@@ -1,0 +1,1 @@
+//! Rule 14 of the law of money: stacking.
