@@ -6,13 +6,16 @@
 
 mod apply;
 pub mod book;
+pub mod browse;
 mod change;
 mod contract;
+pub mod correct;
 pub mod counter;
 pub mod cycle;
 pub mod documents;
 pub mod fault;
 pub mod grant;
+pub mod own;
 pub mod proof;
 pub mod refund;
 pub mod settings;
@@ -27,6 +30,7 @@ use std::sync::Arc;
 use crate::base::entropy::Entropy;
 use crate::store::Store;
 
+pub use crate::store::listing::{Listed, Window};
 pub use book::Book;
 pub use fault::BillingError;
 pub use settings::Settings;

@@ -21,6 +21,7 @@ use crate::catalogue::provision::Provisioning;
 use crate::domain::message::Channel;
 use crate::domain::nas::MessageAuthenticatorPolicy;
 use crate::notify::Post;
+use crate::people::People;
 use crate::serve::api::App;
 use crate::store::contract::{Collection, IndexValue};
 use crate::store::tables::{AuthEvents, CustomerVisits, KeptAnswers, Messages, Signups, Visits};
@@ -56,7 +57,7 @@ pub(super) fn start(
     let mail = SendMail { channel: Channel::Mail, post: (*post).clone(), health: health.clone() };
     let sms = SendMail { channel: Channel::Sms, post: (*post).clone(), health: health.clone() };
     let billing = TurnSubscriptions::new(app.billing.till.clone(), store.clone(), health.clone());
-    let watch = Watch { access, store: store.clone(), disk, health };
+    let watch = Watch { access, people: app.people.clone(), store: store.clone(), disk, health };
     Ok(vec![
         jobs.start(flush, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(silent, Activator::new(), now, (*clock).clone(), stop.clone())?,
@@ -136,6 +137,7 @@ pub(super) async fn flush_auth_log(access: &Access, store: &Store, entropy: &Ent
 /// Turns what is wrong with the box into warnings, and counts what is there.
 struct Watch {
     access: Arc<Access>,
+    people: People,
     store: Store,
     disk: Disk,
     health: Health,
@@ -162,6 +164,12 @@ impl Job for Watch {
         self.replace("record-damaged", Severity::Fail, damaged.collect(), now);
         let lenient = self.lenient_nas();
         self.replace("nas-message-authenticator-optional", Severity::Warn, lenient, now);
+        if let Ok(owners) = self.people.owners_without_factor().await {
+            let told =
+                "an owner who logs in by a password alone; whoever learns it has the money and the secrets";
+            let without = owners.into_iter().map(|(_, name)| (name, told.to_owned())).collect();
+            self.replace("owner-without-second-factor", Severity::Warn, without, now);
+        }
         self.disk.look(&self.health, now).await;
         Report::new(Outcome::Done, "looked")
     }
@@ -206,6 +214,9 @@ fn remedy(code: &str) -> &'static str {
         }
         "record-damaged" => "run `dotmac-edge store check`, and restore it from a backup",
         "nas-message-authenticator-optional" => "update the NAS, then set its policy to `require`",
+        "owner-without-second-factor" => {
+            "log in and set one up: POST /api/v1/auth/mfa/setup, then confirm it"
+        }
         _ => "look at the log",
     }
 }

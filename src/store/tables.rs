@@ -74,6 +74,7 @@ macro_rules! collection {
 // Below the macros: what is declared after them may use them.
 pub mod messages;
 pub mod money;
+pub mod staff;
 
 pub use messages::{Messages, SmsDay, SmsDays};
 
@@ -330,6 +331,7 @@ pub fn all() -> Vec<Registration> {
     ];
     all.extend(messages::all());
     all.extend(money::all());
+    all.extend(staff::all());
     all
 }
 
