@@ -30,6 +30,7 @@ pub use boot::{StartError, start};
 pub use desk::MailError;
 pub use life::{RunError, run};
 pub use portal::PortalError;
+pub use words::WordsError;
 
 use crate::access::{Access, SessionDefaults};
 use crate::base::secret::Secret;
