@@ -9,6 +9,7 @@
 
 mod billing;
 mod control;
+mod dunning;
 mod fault;
 mod gateway;
 mod http;
@@ -32,6 +33,7 @@ use std::path::Path;
 
 pub use billing::{Billing, Series};
 pub use control::Control;
+pub use dunning::Dunning;
 pub use fault::Fault;
 pub use gateway::{Garden, Gateway};
 pub use http::Http;
@@ -79,6 +81,8 @@ pub struct Config {
     pub notify: Notify,
     /// How this site does business.
     pub billing: Billing,
+    /// What happens when an invoice is not paid.
+    pub dunning: Dunning,
     /// RADIUS over UDP.
     pub radius: Radius,
     /// The command line's way in.
@@ -110,14 +114,29 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         reader.section(root, "sms", Sms::read),
         reader.section(root, "notify", Notify::read),
         reader.section(root, "billing", Billing::read),
+        reader.section(root, "dunning", Dunning::read),
         reader.section(root, "radius", Radius::read),
         reader.section(root, "control", Control::read),
         reader.section(root, "log", Log::read),
         reader.section(root, "secrets", Secrets::read),
     );
     reader.unknown_sections(root);
-    let (site, store, http, portal, gateway, mail, sms, notify, billing, radius, control, log, secrets) =
-        parts;
+    let (
+        site,
+        store,
+        http,
+        portal,
+        gateway,
+        mail,
+        sms,
+        notify,
+        billing,
+        dunning,
+        radius,
+        control,
+        log,
+        secrets,
+    ) = parts;
     if reader.is_well() {
         agree(&mut reader, root, (&portal, &gateway, &mail, &sms));
     }
@@ -133,6 +152,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         sms,
         notify,
         billing,
+        dunning,
         radius,
         control,
         log,
