@@ -147,8 +147,9 @@ async fn codes_are_handed_out_for_a_short_time_and_then_nobody_knows_them() {
     assert!(page.contains(&codes[1]) && page.contains(&codes[2]) && !page.contains(&codes[0]), "{page}");
 
     let shown = edge.console.get(&path).await.expect(200).to_string();
-    let listed = edge.console.get(&format!("/api/v1/vouchers?batch={}", ready["id"].as_str().unwrap()));
-    let (listed, audit) = (listed.await.expect(200), edge.console.get("/api/v1/audit").await.expect(200));
+    let of_batch = format!("/api/v1/vouchers?batch={}", ready["id"].as_str().unwrap());
+    let listed = edge.console.get(&of_batch).await.expect(200);
+    let audit = edge.console.get("/api/v1/audit").await.expect(200);
     for code in &codes {
         let bare = VoucherCode::parse(code).unwrap();
         for text in [&shown, &listed.to_string(), &audit.to_string()] {
@@ -183,11 +184,9 @@ async fn shelf_life_validity_and_revocation_are_told_apart() {
     let active = edge.console.get(&path).await.expect(200);
     assert_eq!((&active["total"], &active["items"][0]["serial"]), (&json!(1), &json!(used.serial)));
 
-    let taken = edge.console.post(
-        &format!("/api/v1/vouchers/{}/revoke", used.serial),
-        json!({ "reason": "given out by mistake" }),
-    );
-    assert_eq!(taken.await.expect(200)["state"], "revoked");
+    let revoke = format!("/api/v1/vouchers/{}/revoke", used.serial);
+    let taken = edge.console.post(&revoke, json!({ "reason": "given out by mistake" })).await.expect(200);
+    assert_eq!(taken["state"], "revoked");
     assert_eq!(refusal(use_code(&edge, &codes[0], None, "c").await), VoucherRefusal::Revoked);
     let service = edge.console.get(&format!("/api/v1/services/{}", used.service)).await.expect(200);
     assert_eq!(service["status"], "restricted", "{service}");

@@ -409,6 +409,7 @@ fn stranger_details(found: &Found) -> Result<Details, TextError> {
         phone: None,
         billing_address: Address::default(),
         service_address: Address::default(),
+        language: None,
         category: Category::Residential,
         standing: Standing::Open,
     })
