@@ -7,12 +7,14 @@
 //! | [`ending`] | staff end a session, or its owner from another device |
 //! | [`visit`] | a subscriber logs in, looks at their account, leaves |
 //! | [`progress`] | how far they are, told to whoever has the id alone |
+//! | [`messages`] | what staff do about messages and the channels they go by |
 //! | [`signup`] | somebody becomes a subscriber: form, mail, confirmation |
 //!
 //! The one rule: facts are committed first, then the kernel is told, then the person: nobody is told that
 //! they are online before packets pass.
 
 pub mod ending;
+pub mod messages;
 pub mod online;
 pub mod progress;
 pub mod signup;

@@ -72,6 +72,7 @@ pub mod error;
 pub mod form;
 pub mod invoices;
 pub mod ledger;
+pub mod messages;
 pub mod mfa;
 pub mod money;
 pub mod nas;
@@ -115,6 +116,7 @@ pub fn routes() -> Vec<Route> {
         customers::routes,
         invoices::routes,
         ledger::routes,
+        messages::routes,
         mfa::routes,
         nas::routes,
         papers::routes,
