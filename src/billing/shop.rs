@@ -237,9 +237,10 @@ impl Shop {
                 Some(self.give_period(leaf, *service_id, done.subscriber_id, &source, now).await?)
             }
             Purchase::TopUp { service_id, offer } => {
+                let zone = &self.settings.zone;
+                let beyond = super::top_up::used_beyond(&self.store, *service_id, zone, now).await?;
                 let contract = self.bought_for(leaf, *service_id, done.subscriber_id, now).await?;
-                let subject =
-                    super::top_up::give(contract, offer.as_str(), done.id, now, &self.settings.zone)?;
+                let subject = super::top_up::give(contract, offer.as_str(), done.id, beyond, now, zone)?;
                 let payload = json!({ "customer_id": done.subscriber_id, "offer": offer });
                 leaf.change(|unit| Ok(unit.event("service.topped_up", service_id, payload)))?;
                 Some(subject)

@@ -35,6 +35,8 @@ struct Case {
     locks: Vec<Lock>,
     intervals: Vec<Interval>,
     usage: Usage,
+    window: Option<Usage>,
+    top_ups: Vec<TopUp>,
 }
 
 impl Case {
@@ -46,6 +48,8 @@ impl Case {
             locks: vec![],
             intervals: vec![interval(0, None)],
             usage: Usage::default(),
+            window: None,
+            top_ups: vec![],
         }
     }
 
@@ -56,7 +60,9 @@ impl Case {
             terms: &self.terms,
             locks: &self.locks,
             intervals: &self.intervals,
-            usage: self.usage,
+            top_ups: &self.top_ups,
+            used: Used { period: self.usage, window: self.window.unwrap_or(self.usage) },
+            zone: &TimeZone::UTC,
         };
         entitle(&facts, at(now))
     }
@@ -90,7 +96,7 @@ fn each_fact_refuses_with_its_own_reason() {
             "quota",
             |c| {
                 c.terms.data_allowance = Some(10);
-                c.usage = Usage { down_octets: 7, up_octets: 3, seconds: 1 };
+                c.usage = Usage { down_octets: 7, up_octets: 3, ..Usage::default() };
             },
             Refusal::QuotaSpent,
         ),
@@ -174,7 +180,7 @@ proptest! {
         let mut case = Case::good();
         case.terms.data_allowance = allowance;
         case.terms.session_limit_secs = limit;
-        case.usage = Usage { down_octets: down, up_octets: up, seconds: 0 };
+        case.usage = Usage { down_octets: down, up_octets: up, ..Usage::default() };
         case.intervals = vec![interval(from, Some(from + length))];
         if let Ok(yes) = case.ask(now) {
             prop_assert_ne!(yes.remaining_octets, Some(0));
