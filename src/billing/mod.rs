@@ -6,13 +6,17 @@
 
 mod apply;
 pub mod book;
+pub mod browse;
 mod change;
 mod contract;
+pub mod correct;
 pub mod counter;
 pub mod cycle;
 pub mod documents;
+pub mod dunning;
 pub mod fault;
 pub mod grant;
+pub mod own;
 pub mod proof;
 pub mod refund;
 pub mod settings;
@@ -27,6 +31,7 @@ use std::sync::Arc;
 use crate::base::entropy::Entropy;
 use crate::store::Store;
 
+pub use crate::store::listing::{Listed, Window};
 pub use book::Book;
 pub use fault::BillingError;
 pub use settings::Settings;
@@ -44,6 +49,8 @@ pub struct Billing {
     pub till: Till,
     /// How this site does business.
     pub settings: Settings,
+    /// Whether the time is believed.
+    pub watch: dunning::ClockWatch,
 }
 
 impl Billing {
@@ -65,6 +72,6 @@ impl Billing {
             settings: settings.clone(),
             wake,
         };
-        Self { book, shop, till, settings: settings.clone() }
+        Self { book, shop, till, settings: settings.clone(), watch: dunning::ClockWatch::new() }
     }
 }

@@ -35,6 +35,7 @@ pub mod vault;
 pub mod writer;
 
 mod apply;
+pub mod audit;
 mod engine;
 mod files;
 

@@ -62,15 +62,22 @@ pub mod auth_events;
 pub mod call;
 pub mod commit;
 pub mod customer;
+pub mod customer_app;
 pub mod customer_auth;
 pub mod customer_devices;
+pub mod customer_money;
 pub mod customers;
 pub mod edit;
 pub mod error;
 pub mod form;
+pub mod invoices;
+pub mod ledger;
 pub mod mfa;
+pub mod money;
 pub mod nas;
 pub mod openapi;
+pub mod papers;
+pub mod payments;
 pub mod plans;
 pub mod provisioning;
 pub mod route;
@@ -95,17 +102,23 @@ pub use shape::{Answer, Window};
 /// Every route of the API, but the two that describe it.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let resources: [fn() -> Vec<Route>; 17] = [
+    let resources: &[fn() -> Vec<Route>] = &[
         api_keys::routes,
         audit::routes,
         auth::routes,
         auth_events::routes,
         customer::routes,
+        customer_app::routes,
         customer_auth::routes,
         customer_devices::routes,
+        customer_money::routes,
         customers::routes,
+        invoices::routes,
+        ledger::routes,
         mfa::routes,
         nas::routes,
+        papers::routes,
+        payments::routes,
         plans::routes,
         provisioning::routes,
         services::routes,
@@ -114,7 +127,7 @@ pub fn routes() -> Vec<Route> {
         system::routes,
         users::routes,
     ];
-    resources.into_iter().flat_map(|resource| resource()).collect()
+    resources.iter().flat_map(|resource| resource()).collect()
 }
 
 /// The router of these routes, their aliases and their description.
