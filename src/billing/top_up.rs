@@ -20,11 +20,7 @@ use crate::store::Store;
 use crate::store::tables::Services;
 
 /// What one of the plan's offers costs.
-pub(super) fn priced(
-    shop: &Shop,
-    service: &Service,
-    code: &str,
-) -> Result<(Purchase, Quote), BillingError> {
+pub(super) fn priced(shop: &Shop, service: &Service, code: &str) -> Result<(Purchase, Quote), BillingError> {
     let offer = offered(service, code)?;
     let item = shop.item(&service.terms, offer.name.to_string(), offer.price);
     let purchase = Purchase::TopUp { service_id: service.id, offer: offer.code.clone() };
