@@ -8,6 +8,7 @@
 //! | [`visit`] | a subscriber logs in, looks at their account, leaves |
 //! | [`progress`] | how far they are, told to whoever has the id alone |
 //! | [`messages`] | what staff do about messages and the channels they go by |
+//! | [`resume`] | money has come: devices that waited for it go online by themselves |
 //! | [`signup`] | somebody becomes a subscriber: form, mail, confirmation |
 //!
 //! The one rule: facts are committed first, then the kernel is told, then the person: nobody is told that
@@ -17,6 +18,7 @@ pub mod ending;
 pub mod messages;
 pub mod online;
 pub mod progress;
+pub mod resume;
 pub mod signup;
 mod signup_confirm;
 mod signup_limits;

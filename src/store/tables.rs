@@ -75,6 +75,7 @@ macro_rules! collection {
 pub mod messages;
 pub mod money;
 pub mod staff;
+pub mod waiting;
 
 pub use messages::{Messages, SmsDay, SmsDays};
 
@@ -334,6 +335,7 @@ pub fn all() -> Vec<Registration> {
     ];
     all.extend(messages::all());
     all.extend(money::all());
+    all.extend(waiting::all());
     all.extend(staff::all());
     all
 }
