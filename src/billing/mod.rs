@@ -5,6 +5,7 @@
 //! `domain::entitlement` follows from them. The one rule: money and what it buys are one commit.
 
 mod apply;
+pub mod attempts;
 pub mod book;
 mod change;
 mod contract;
@@ -12,7 +13,10 @@ pub mod counter;
 pub mod documents;
 pub mod fault;
 pub mod grant;
+pub mod inbox;
+pub mod looking;
 pub mod proof;
+pub mod provider;
 pub mod refund;
 pub mod settings;
 pub mod settle;

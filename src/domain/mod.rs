@@ -18,6 +18,7 @@ pub mod money;
 pub mod nas;
 pub mod order;
 pub mod payment;
+pub mod payment_event;
 pub mod plan;
 pub mod presence;
 pub mod provisioning;

@@ -74,6 +74,7 @@ macro_rules! collection {
 
 // Below the macros: what is declared after them may use them.
 pub mod money;
+pub mod payment_events;
 
 collection! {
     /// Staff accounts.
@@ -337,6 +338,7 @@ pub fn all() -> Vec<Registration> {
         Registration::of::<Settings>(),
     ];
     all.extend(money::all());
+    all.extend(payment_events::all());
     all
 }
 
