@@ -64,6 +64,10 @@ const DOOR: &[&str] = &[
 /// together with the answer kept for a repeat of the request. Resource files hand it on, unnamed.
 const HOLD_THE_STORE: &[&str] = &["serve/api/app.rs", "serve/api/commit.rs", "serve/api/error.rs"];
 
+/// Rooms where money is reckoned: no float there, so that no amount is ever rounded by accident. (`paper` measures
+/// pages in points; the numbers on them are texts that come from here.)
+const NO_FLOATS: &[&str] = &["domain", "billing", "catalogue", "store", "people", "access", "reception"];
+
 /// In a list of rooms: every room.
 const ALL: &str = "*";
 
@@ -246,7 +250,20 @@ fn shape(path: &str, source: &str, tokens: &[String]) -> Vec<String> {
     if is_pure(path) && tokens.iter().any(|token| token == "async" || token == "await") {
         found.push("awaits in a room without I/O; return what to do instead".to_owned());
     }
+    if NO_FLOATS.iter().any(|room| below(path, room)) && has_float(tokens) {
+        found
+            .push("has a float; money is whole minor units, rates whole bits, time whole seconds".to_owned());
+    }
     found
+}
+
+/// `f64`, `as_secs_f32`, `1.5`: a type, a function or a number with a point.
+fn has_float(tokens: &[String]) -> bool {
+    let named = |token: &String| token.ends_with("f32") || token.ends_with("f64");
+    let number = |token: &String| token.starts_with(|first: char| first.is_ascii_digit());
+    // `pair.0.1` is no number: a point stands before it.
+    let pointed = |four: &[String]| four[0] != "." && number(&four[1]) && four[2] == "." && number(&four[3]);
+    tokens.iter().any(named) || tokens.windows(4).any(pointed)
 }
 
 /// Whether the room may import what the path leads to.
@@ -455,6 +472,9 @@ const PLANTED: &[(&str, &str, &str)] = &[
     ("people/visit.rs", "fn f() { let t = Uuid::now_v7(); }", "asks for Uuid::now_v7"),
     ("daemon/start.rs", "fn f() { std::env::var(\"HOME\"); }", "asks for env::var"),
     ("store/writer.rs", "fn f() { unsafe { g() } }", "has `unsafe`"),
+    ("billing/settle.rs", "fn f(price: f64) {}", "has a float"),
+    ("domain/money.rs", "fn f() { let t = d.as_secs_f64(); }", "has a float"),
+    ("domain/tax.rs", "const RATE: u32 = (1.075 * x) as u32;", "has a float"),
 ];
 
 #[test]

@@ -137,6 +137,7 @@ fn a_lock_takes_a_device_out_and_its_last_octets_are_counted() {
     locked.locks.push(Lock {
         reason: LockReason::Overdue,
         mode: LockMode::Captive,
+        rates: None,
         placed_at: Clock::System.now(),
         placed_by: "test".into(),
         note: None,

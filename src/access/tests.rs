@@ -204,7 +204,14 @@ fn a_login_is_found_without_case_and_a_wrong_password_learns_nothing_else() {
     let mut locked = service();
     let reason = LockReason::Overdue;
     let mode = LockMode::HardReject;
-    locked.locks.push(Lock { reason, mode, placed_at: at(0), placed_by: "test".into(), note: None });
+    locked.locks.push(Lock {
+        reason,
+        mode,
+        rates: None,
+        placed_at: at(0),
+        placed_by: "test".into(),
+        note: None,
+    });
     let lab = Lab::with(&locked);
     assert_eq!(refusal(lab.login("wrong", None, at(0))), Some(Refusal::WrongPassword));
     assert_eq!(refusal(lab.login("right", None, at(0))), Some(Refusal::Locked { reason }));
@@ -215,7 +222,14 @@ fn a_login_is_found_without_case_and_a_wrong_password_learns_nothing_else() {
 fn a_captive_subscriber_is_refused_where_the_nas_cannot_hold_it() {
     let mut captive = service();
     let (reason, mode) = (LockReason::Overdue, LockMode::Captive);
-    captive.locks.push(Lock { reason, mode, placed_at: at(0), placed_by: "test".into(), note: None });
+    captive.locks.push(Lock {
+        reason,
+        mode,
+        rates: None,
+        placed_at: at(0),
+        placed_by: "test".into(),
+        note: None,
+    });
     let lab = Lab::with(&captive);
     assert_eq!(refusal(lab.login("right", None, at(0))), Some(Refusal::Locked { reason }));
 }

@@ -175,11 +175,6 @@ impl Leaf {
         }
     }
 
-    /// A contract that was read before the leaf was opened, in bulk.
-    pub(super) fn take(&mut self, contract: Contract) -> &mut Contract {
-        self.contracts.entry(contract.service.id).or_insert(contract)
-    }
-
     /// How much this leaf holds, so that whoever gathers many decisions in one can stop in time.
     #[must_use]
     pub fn size(&self) -> usize {

@@ -59,7 +59,7 @@ pub(super) fn is_at_once(service: &Service, new: &PlanTerms, now: Timestamp) -> 
 fn is_short(terms: &PlanTerms) -> bool {
     match terms.period().unit {
         ValidityUnit::Minutes | ValidityUnit::Hours => true,
-        ValidityUnit::Days | ValidityUnit::Months => false,
+        ValidityUnit::Days | ValidityUnit::Weeks | ValidityUnit::Months | ValidityUnit::Years => false,
     }
 }
 

@@ -10,6 +10,7 @@ pub mod book;
 mod change;
 mod contract;
 pub mod counter;
+pub mod cycle;
 pub mod documents;
 pub mod fault;
 pub mod grant;
@@ -21,5 +22,53 @@ pub mod refund;
 pub mod settings;
 pub mod settle;
 pub mod shop;
+pub mod subscribing;
 mod top_up;
 pub mod wallet;
+
+use std::sync::Arc;
+
+use crate::base::entropy::Entropy;
+use crate::store::Store;
+
+pub use book::Book;
+pub use fault::BillingError;
+pub use settings::Settings;
+pub use settle::{Settlement, Till};
+pub use shop::{Shop, Wish};
+
+/// The ISP's business over one store; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Billing {
+    /// The ledger.
+    pub book: Book,
+    /// What is sold.
+    pub shop: Shop,
+    /// Where money comes in, and what becomes of it.
+    pub till: Till,
+    /// How this site does business.
+    pub settings: Settings,
+}
+
+impl Billing {
+    /// Puts the parts together; `wake` is called after money has changed what somebody may do.
+    #[must_use]
+    pub fn new(
+        store: &Store,
+        entropy: &Entropy,
+        settings: &Settings,
+        wake: Arc<dyn Fn() + Send + Sync>,
+    ) -> Self {
+        let book = Book::new(store.clone(), entropy.clone());
+        let shop = Shop::new(store.clone(), entropy.clone(), settings.clone());
+        let till = Till {
+            store: store.clone(),
+            entropy: entropy.clone(),
+            book: book.clone(),
+            shop: shop.clone(),
+            settings: settings.clone(),
+            wake,
+        };
+        Self { book, shop, till, settings: settings.clone() }
+    }
+}

@@ -260,6 +260,7 @@ impl Till {
         let lock = Lock {
             reason: LockReason::Fraud,
             mode: LockMode::Captive,
+            rates: None,
             placed_at: now,
             placed_by: "billing".to_owned(),
             note: Some(format!("the payer's bank took payment {} back", payment.reference)),

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use crate::domain::invoice::Party;
+use crate::domain::invoice::{DUE_DAYS, Party};
 use crate::domain::money::Currency;
 use crate::domain::tax::TaxRounding;
 
@@ -25,5 +25,18 @@ pub struct Settings {
     pub due_days: u32,
 }
 
-/// Where nothing is said: what the management platform does too.
-pub const DUE_DAYS: u32 = 14;
+impl Settings {
+    /// A site that says nothing but what everything is in and where days begin.
+    #[must_use]
+    pub fn plain(currency: Currency, zone: TimeZone) -> Self {
+        Self {
+            currency,
+            zone,
+            tax_ppm: 0,
+            rounding: TaxRounding::Invoice,
+            series: "INV".to_owned(),
+            seller: Party::default(),
+            due_days: DUE_DAYS,
+        }
+    }
+}

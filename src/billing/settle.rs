@@ -213,6 +213,9 @@ impl Till {
         let to_wallet = amount.checked_sub(to_receivable)?;
         leaf.post(self.entry(&payment, amount, subscriber, to_receivable, to_wallet)?);
         open.write(&mut leaf, now).await?;
+        if to_wallet.minor > 0 {
+            self.wake_renewals(&mut leaf, subscriber, now).await?;
+        }
         let payload = json!({
             "customer_id": subscriber, "amount": amount.decimal(), "currency": amount.currency.code(),
             "provider": payment.provider.name(), "order_id": payment.order_id,

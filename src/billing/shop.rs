@@ -27,7 +27,7 @@ use crate::domain::subscriber::Subscriber;
 use crate::domain::subscription::Subscription;
 use crate::domain::tax::{Item, Quote, TaxTreatment, quote};
 use crate::store::Store;
-use crate::store::contract::{Record, Unit};
+use crate::store::contract::{CommitError, Record, Unit};
 use crate::store::draft::Draft;
 use crate::store::tables::money::{InvoiceStandings, Orders};
 use crate::store::tables::{Plans, Subscribers, Tasks};
@@ -304,18 +304,16 @@ impl Shop {
         let payload = json!({
             "customer_id": subscriber, "from": interval.from, "until": interval.until, "source": source,
         });
-        leaf.change(|unit| {
-            let unit = unit.event("service.paid", service_id, payload);
-            let Some(task) = task else { return Ok(unit) };
-            let payload = json!({ "customer_id": task.subscriber_id, "task_id": task.id });
-            let unit = unit.create::<Tasks>(&task.id, &task)?;
-            Ok(unit.event("service.provisioning", task.service_id, payload))
-        })?;
+        leaf.change(|unit| with_task(unit.event("service.paid", service_id, payload), task))?;
         Ok(LineSubject { service_id: Some(service_id), from: Some(interval.from), until: interval.until })
     }
 
     /// A task that brings a paid service to life, where it has none yet.
-    fn begin(&self, service: &mut Service, now: Timestamp) -> Result<Option<ProvisioningTask>, BillingError> {
+    pub(super) fn begin(
+        &self,
+        service: &mut Service,
+        now: Timestamp,
+    ) -> Result<Option<ProvisioningTask>, BillingError> {
         if service.phase != Phase::Pending {
             return Ok(None);
         }
@@ -361,6 +359,14 @@ impl Shop {
         let record = self.store.get::<Subscribers>(&id).await?;
         record.map(|record| record.body).ok_or_else(|| BillingError::not_found("customer", id))
     }
+}
+
+/// Adds the task that brings a service to life to the unit of what was bought.
+pub(super) fn with_task(unit: Unit, task: Option<ProvisioningTask>) -> Result<Unit, CommitError> {
+    let Some(task) = task else { return Ok(unit) };
+    let payload = json!({ "customer_id": task.subscriber_id, "task_id": task.id });
+    let unit = unit.create::<Tasks>(&task.id, &task)?;
+    Ok(unit.event("service.provisioning", task.service_id, payload))
 }
 
 /// The plan that was to begin with the next period begins.

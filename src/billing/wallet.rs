@@ -83,6 +83,7 @@ impl Till {
                 .debit(Account::Wallet(from), amount)
                 .credit(Account::Wallet(to), amount),
             );
+            self.wake_renewals(&mut leaf, to, now).await?;
             let payload = json!({ "from": from, "to": to, "amount": amount.decimal(), "currency": amount.currency.code() });
             leaf.change(|unit| Ok(unit.event("wallet.transferred", from, payload)))?;
             if let Some(extra) = extra {
@@ -123,6 +124,7 @@ impl Till {
                     .credit(Account::Wallet(subscriber), amount);
             leaf.post(entry);
             self.apply_wallet(&mut leaf, subscriber, &source, now).await?;
+            self.wake_renewals(&mut leaf, subscriber, now).await?;
             let payload = json!({ "amount": amount.decimal(), "currency": amount.currency.code() });
             leaf.change(|unit| Ok(unit.event("wallet.adjusted", subscriber, payload)))?;
             if let Some(extra) = extra {

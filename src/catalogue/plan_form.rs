@@ -127,15 +127,15 @@ fn bits(text: &str) -> Result<BitsPerSecond, crate::domain::rate::RateError> {
     BitsPerSecond::new(bits)
 }
 
-/// `validity {count, unit}`, or one of `validity_minutes`, `_hours`, `_days`, `_months`.
+/// `validity {count, unit}`, or one of `validity_minutes`, `_hours`, `_days`, `_weeks`, `_months`, `_years`.
 fn validity(form: &mut Form, held: Option<Validity>) -> Option<Validity> {
     for (name, unit, most) in VALIDITIES {
         if form.has(&[name]) {
             return form.whole(name, None, 1, most).map(|count| Validity { count, unit });
         }
     }
-    match form.json::<Option<Validity>>("validity", "{count, unit} with unit minutes, hours, days or months")
-    {
+    let shape = "{count, unit} with unit minutes, hours, days, weeks, months or years";
+    match form.json::<Option<Validity>>("validity", shape) {
         Said::Nothing => held,
         Said::Null | Said::Value(None) => None,
         Said::Value(Some(given)) => {
@@ -218,11 +218,13 @@ pub(crate) fn named<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
 
 const SPEEDS: [&str; 4] = ["download_speed", "upload_speed", "download_bps", "upload_bps"];
 /// Longest validity: a century, whose end every time stamp holds.
-const VALIDITIES: [(&str, ValidityUnit, u32); 4] = [
+const VALIDITIES: [(&str, ValidityUnit, u32); 6] = [
     ("validity_minutes", ValidityUnit::Minutes, 52_560_000),
     ("validity_hours", ValidityUnit::Hours, 876_000),
     ("validity_days", ValidityUnit::Days, 36_500),
+    ("validity_weeks", ValidityUnit::Weeks, 5_200),
     ("validity_months", ValidityUnit::Months, 1_200),
+    ("validity_years", ValidityUnit::Years, 100),
 ];
 /// A century of months: beyond it a contract's end is a typing error.
 const MOST_MONTHS: u32 = 1_200;

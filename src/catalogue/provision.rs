@@ -23,6 +23,7 @@ use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::domain::audit::Actor;
 use crate::domain::ids::TaskId;
+use crate::domain::plan::BillingMode;
 use crate::domain::provisioning::{Proof, ProvisioningTask, TaskState};
 use crate::domain::service::{Credential, Interval, IntervalState, Phase, Service};
 use crate::domain::subscriber::Standing;
@@ -391,14 +392,22 @@ impl Provisioning {
         Ok(Some((audit::record(unit, &self.entropy, &Actor::system(), deed, now)?, next)))
     }
 
+    /// The service with what its first activation gives it: a post-paid one runs until it is ended; a prepaid one
+    /// has what was bought, and where nobody bought anything and the terms do not insist, the period that staff
+    /// give it.
     fn activated(&self, service: &Service, task: TaskId, now: Timestamp) -> Option<Service> {
-        let until = match service.terms.validity {
-            Some(validity) => Some(validity.end(now, &self.zone)?),
-            None => None,
-        };
-        let source = format!("provisioning:{task}");
         let mut active = service.clone();
-        active.intervals.push(Interval { from: now, until, state: IntervalState::Active, source });
+        let is_paid =
+            |one: &Interval| one.state == IntervalState::Active && one.until.is_none_or(|until| until > now);
+        let must_be_bought = service.terms.billing.mode == Some(BillingMode::Prepaid);
+        if !service.intervals.iter().any(is_paid) && !(must_be_bought && !service.terms.is_free()) {
+            let until = match (service.terms.billing_mode(), service.terms.validity) {
+                (BillingMode::Prepaid, Some(validity)) => Some(validity.end(now, &self.zone)?),
+                (BillingMode::Prepaid, None) | (BillingMode::Postpaid, _) => None,
+            };
+            let source = format!("provisioning:{task}");
+            active.intervals.push(Interval { from: now, until, state: IntervalState::Active, source });
+        }
         active.phase = Phase::Active;
         active.activated_at.get_or_insert(now);
         active.updated_at = now;

@@ -251,7 +251,7 @@ impl Services {
                 return Ok(());
             }
             service.locks.retain(|lock| lock.reason != reason);
-            service.locks.push(Lock { reason, mode, placed_at: now, placed_by, note });
+            service.locks.push(Lock { reason, mode, rates: None, placed_at: now, placed_by, note });
             Ok(())
         })
         .await

@@ -7,6 +7,7 @@
 //! The one rule: strict, and kind about it. Nothing that was written is ignored, and each fault
 //! names file, line, column, key, what is wrong and what to write instead.
 
+mod billing;
 mod control;
 mod fault;
 mod gateway;
@@ -27,6 +28,7 @@ mod store;
 
 use std::path::Path;
 
+pub use billing::{Billing, Series};
 pub use control::Control;
 pub use fault::Fault;
 pub use gateway::{Garden, Gateway};
@@ -67,6 +69,8 @@ pub struct Config {
     pub gateway: Gateway,
     /// How messages to subscribers leave.
     pub mail: Mail,
+    /// How this site does business.
+    pub billing: Billing,
     /// RADIUS over UDP.
     pub radius: Radius,
     /// The command line's way in.
@@ -95,13 +99,14 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         reader.section(root, "portal", Portal::read),
         reader.section(root, "gateway", Gateway::read),
         reader.section(root, "mail", Mail::read),
+        reader.section(root, "billing", Billing::read),
         reader.section(root, "radius", Radius::read),
         reader.section(root, "control", Control::read),
         reader.section(root, "log", Log::read),
         reader.section(root, "secrets", Secrets::read),
     );
     reader.unknown_sections(root);
-    let (site, store, http, portal, gateway, mail, radius, control, log, secrets) = parts;
+    let (site, store, http, portal, gateway, mail, billing, radius, control, log, secrets) = parts;
     if reader.is_well() {
         agree(&mut reader, root, (&portal, &gateway, &mail));
     }
@@ -114,6 +119,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         portal,
         gateway,
         mail,
+        billing,
         radius,
         control,
         log,

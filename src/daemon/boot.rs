@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::{self, Desk, MailError};
+use super::money::Money;
 use super::portal::{self, PortalError};
 use super::{Claim, Doors, Running, console, gateway, jobs, metrics, radius_settings, session_defaults};
 use crate::access::{Access, ClassKey};
@@ -141,8 +142,15 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     let passwords = passwords(&config, &entropy)?;
     let post = desk::post(&config.mail, &store, &vault, &entropy)?;
     let enforcing = enforcer.as_ref();
-    let front =
-        Front { access: &access, enforcer: enforcing, health: &health, passwords: &passwords, post: &post };
+    let cycle = Activator::new();
+    let front = Front {
+        access: &access,
+        enforcer: enforcing,
+        health: &health,
+        passwords: &passwords,
+        post: &post,
+        cycle: &cycle,
+    };
     let app = build_app(&world, &front);
     let claim = offer_claim(&app, &config, &clock).await?;
     let (stop_doors, stop_jobs) = (CancellationToken::new(), CancellationToken::new());
@@ -157,6 +165,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         clock: &clock,
         health: &health,
         interim_secs: &interim_secs,
+        cycle: &cycle,
     };
     let mut job_tasks = jobs::start(&jobs, &wiring, &stop_jobs)?;
     if let Some(enforcer) = &enforcer {
@@ -379,16 +388,19 @@ struct Front<'a> {
     health: &'a Health,
     passwords: &'a Passwords,
     post: &'a Post,
+    /// Wakes the job that looks at subscriptions.
+    cycle: &'a Activator,
 }
 
 fn build_app(world: &World<'_>, front: &Front<'_>) -> App {
-    let Front { access, enforcer, health, passwords, post } = *front;
+    let Front { access, enforcer, health, passwords, post, cycle } = *front;
     let World { config, clock, entropy, store, vault } = *world;
     let site = &config.site;
     let prover = Arc::new(ProvenByAccess(Arc::clone(access)));
     let people = People::new(store.clone(), vault, entropy.clone(), passwords.clone());
     let catalogue = Catalogue::new(store, entropy, vault, site.currency, &site.timezone, prover);
     let subscribers = Subscribers::new(store.clone(), entropy.clone(), passwords.clone());
+    let billing = super::money::billing(&Money { config, store, entropy, catalogue: &catalogue, cycle });
     let reception = desk::reception(&Desk {
         config,
         clock,
@@ -401,6 +413,7 @@ fn build_app(world: &World<'_>, front: &Front<'_>) -> App {
         subscribers: &subscribers,
         catalogue: &catalogue,
         post,
+        billing: &billing,
     });
     App::new(api::Parts {
         store: store.clone(),
@@ -408,6 +421,7 @@ fn build_app(world: &World<'_>, front: &Front<'_>) -> App {
         people,
         catalogue,
         subscribers,
+        billing,
         reception,
         clock: clock.clone(),
         entropy: entropy.clone(),

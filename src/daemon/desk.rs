@@ -10,6 +10,7 @@ use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::base::health::{Health, Severity, Warning};
 use crate::base::jobs::{Job, Outcome, Report};
+use crate::billing::Billing;
 use crate::catalogue::Catalogue;
 use crate::config::{Config, Environment, Mail, MailSecurity, SecretError};
 use crate::enforce::Enforcer;
@@ -44,6 +45,7 @@ pub(super) struct Desk<'a> {
     pub(super) subscribers: &'a Subscribers,
     pub(super) catalogue: &'a Catalogue,
     pub(super) post: &'a Post,
+    pub(super) billing: &'a Billing,
 }
 
 /// The queue of messages, with the server that the configuration names.
@@ -82,6 +84,7 @@ pub(super) fn reception(desk: &Desk<'_>) -> Reception {
         subscribers: desk.subscribers.clone(),
         catalogue: desk.catalogue.clone(),
         post: desk.post.clone(),
+        billing: desk.billing.clone(),
         clock: desk.clock.clone(),
         signup: SignupSettings {
             open: portal.signup && portal.is_on() && desk.post.has_server(),

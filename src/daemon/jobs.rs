@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::desk::SendMail;
 use super::disk::Disk;
+use super::money::TurnSubscriptions;
 use crate::access::Access;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
@@ -34,6 +35,7 @@ pub(super) struct Wiring<'a> {
     pub(super) clock: &'a Clock,
     pub(super) health: &'a Health,
     pub(super) interim_secs: &'a Arc<AtomicU32>,
+    pub(super) cycle: &'a Activator,
 }
 
 /// Starts every job; each runs at once and then by its period.
@@ -42,7 +44,7 @@ pub(super) fn start(
     wiring: &Wiring<'_>,
     stop: &CancellationToken,
 ) -> Result<Vec<JoinHandle<()>>, NameTaken> {
-    let Wiring { app, access, post, store, store_path, clock, health, interim_secs } = wiring;
+    let Wiring { app, access, post, store, store_path, clock, health, interim_secs, cycle } = wiring;
     let disk = Disk::of(store, store_path);
     let (access, store, health) = (Arc::clone(access), (*store).clone(), (*health).clone());
     let entropy = app.entropy.clone();
@@ -51,10 +53,12 @@ pub(super) fn start(
     let silent =
         EndSilent { access: Arc::clone(&access), interval: Arc::clone(interim_secs), listening_since: now };
     let mail = SendMail { post: (*post).clone(), health: health.clone() };
+    let billing = TurnSubscriptions::new(app.billing.till.clone(), store.clone(), health.clone());
     let watch = Watch { access, store: store.clone(), disk, health };
     Ok(vec![
         jobs.start(flush, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(silent, Activator::new(), now, (*clock).clone(), stop.clone())?,
+        jobs.start(billing, (*cycle).clone(), now, (*clock).clone(), stop.clone())?,
         jobs.start(watch, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(mail, post.activator(), now, (*clock).clone(), stop.clone())?,
         jobs.start(Retention { store, fed: 0 }, Activator::new(), now, (*clock).clone(), stop.clone())?,

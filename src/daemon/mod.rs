@@ -12,6 +12,7 @@ mod gateway;
 mod jobs;
 mod life;
 mod metrics;
+mod money;
 mod notify;
 mod portal;
 

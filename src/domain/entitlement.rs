@@ -101,7 +101,8 @@ pub fn entitle(facts: &Facts<'_>, now: Timestamp) -> Result<Entitlement, Refusal
     let ends_at = paid_until(facts.intervals, now)?;
     let remaining_octets = octets_left(facts)?;
     Ok(Entitlement {
-        rates: facts.terms.rates,
+        rates: lock::speed_left_by(facts.locks)
+            .map_or(facts.terms.rates, |slow| facts.terms.rates.slower(slow)),
         remaining_octets,
         ends_at,
         session_secs: shorter(facts.terms.session_limit_secs, seconds_until(ends_at, now)),
@@ -133,6 +134,7 @@ fn in_force(facts: &Facts<'_>) -> Result<(), Refusal> {
 fn access_left_by(locks: &[Lock]) -> Result<Access, Refusal> {
     let Some(lock) = lock::strictest(locks) else { return Ok(Access::Full) };
     match lock.mode {
+        LockMode::Throttle => Ok(Access::Full),
         LockMode::Captive => Ok(Access::Captive { reason: lock.reason }),
         LockMode::HardReject => Err(Refusal::Locked { reason: lock.reason }),
     }

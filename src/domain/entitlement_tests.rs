@@ -3,41 +3,14 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::money::{Currency, Money};
-use crate::domain::plan::ServiceType;
-use crate::domain::rate::{BitsPerSecond, Download, Upload};
-use crate::domain::text::Line;
+use crate::domain::rate::{BitsPerSecond, Download, THROTTLED};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
 fn terms() -> PlanTerms {
-    let zero = Money::zero(Currency::parse("NGN").unwrap());
-    PlanTerms {
-        version: 1,
-        name: Line::parse("Home 20").unwrap(),
-        description: None,
-        service_type: ServiceType::Internet,
-        monthly_price: zero,
-        setup_fee: zero,
-        cancellation_fee: zero,
-        rates: Rates {
-            down: Download(BitsPerSecond::new(20_000_000).unwrap()),
-            up: Upload(BitsPerSecond::new(5_000_000).unwrap()),
-        },
-        data_allowance: None,
-        validity: None,
-        device_limit: 1,
-        session_limit_secs: None,
-        idle_limit_secs: None,
-        requires_approval: false,
-        confirmation_access_minutes: None,
-        min_contract_months: None,
-        max_contract_months: None,
-        billing: Default::default(),
-        features: serde_json::Map::new(),
-    }
+    crate::domain::plan::tests::terms(0)
 }
 
 fn interval(from: i64, until: Option<i64>) -> Interval {
@@ -45,7 +18,14 @@ fn interval(from: i64, until: Option<i64>) -> Interval {
 }
 
 fn lock(mode: LockMode) -> Lock {
-    Lock { reason: LockReason::Overdue, mode, placed_at: at(1), placed_by: "test".into(), note: None }
+    Lock {
+        reason: LockReason::Overdue,
+        mode,
+        rates: None,
+        placed_at: at(1),
+        placed_by: "test".into(),
+        note: None,
+    }
 }
 
 struct Case {
@@ -129,6 +109,22 @@ fn a_captive_lock_leaves_the_way_to_pay_and_a_hard_one_beats_it() {
     assert_eq!(case.ask(100).unwrap().access, Access::Captive { reason: LockReason::Overdue });
     case.locks.push(lock(LockMode::HardReject));
     assert!(case.ask(100).is_err());
+}
+
+#[test]
+fn a_lock_that_slows_down_leaves_the_network_and_lowers_the_speed_only() {
+    let mut case = Case::good();
+    case.locks = vec![lock(LockMode::Throttle)];
+    let yes = case.ask(100).unwrap();
+    assert_eq!((yes.access, yes.rates), (Access::Full, THROTTLED));
+    let faster = Rates { up: case.terms.rates.up, ..THROTTLED };
+    case.locks = vec![Lock { rates: Some(faster), ..lock(LockMode::Throttle) }];
+    assert_eq!(case.ask(100).unwrap().rates, faster);
+    let above = Rates { down: Download(BitsPerSecond::new(99_000_000).unwrap()), ..faster };
+    case.locks = vec![Lock { rates: Some(above), ..lock(LockMode::Throttle) }];
+    assert_eq!(case.ask(100).unwrap().rates, case.terms.rates, "never above the plan");
+    case.locks.push(lock(LockMode::Captive));
+    assert_eq!(case.ask(100).unwrap().access, Access::Captive { reason: LockReason::Overdue });
 }
 
 #[test]

@@ -205,3 +205,6 @@ impl Invoice {
         self.quote.total.currency
     }
 }
+
+/// Days until an invoice is due where nothing is said: what the management platform does too.
+pub const DUE_DAYS: u32 = 14;

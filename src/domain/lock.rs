@@ -6,6 +6,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::rate::{Rates, THROTTLED};
+
 /// One reason that stands against a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock {
@@ -13,6 +15,9 @@ pub struct Lock {
     pub reason: LockReason,
     /// What it does to the subscriber's traffic.
     pub mode: LockMode,
+    /// The speed that a throttle leaves; [`THROTTLED`] where it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<Rates>,
     /// Since when.
     pub placed_at: Timestamp,
     /// Who or what placed it, for people to read.
@@ -46,6 +51,8 @@ pub enum LockReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LockMode {
+    /// All of the network, slowly.
+    Throttle,
     /// Only the portal and the way to pay.
     Captive,
     /// Nothing.
@@ -74,13 +81,23 @@ pub fn strictest(locks: &[Lock]) -> Option<&Lock> {
     locks.iter().max_by(|a, b| a.mode.cmp(&b.mode).then(b.placed_at.cmp(&a.placed_at)))
 }
 
+/// The speed that all throttles among the locks leave together; `None` where there is none.
+#[must_use]
+pub fn speed_left_by(locks: &[Lock]) -> Option<Rates> {
+    locks
+        .iter()
+        .filter(|lock| lock.mode == LockMode::Throttle)
+        .map(|lock| lock.rates.unwrap_or(THROTTLED))
+        .reduce(Rates::slower)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn lock(reason: LockReason, mode: LockMode, second: i64) -> Lock {
         let placed_at = Timestamp::from_second(second).unwrap();
-        Lock { reason, mode, placed_at, placed_by: "test".into(), note: None }
+        Lock { reason, mode, placed_at, rates: None, placed_by: "test".into(), note: None }
     }
 
     #[test]

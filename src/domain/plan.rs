@@ -211,8 +211,12 @@ pub enum ValidityUnit {
     Hours,
     /// Days of the site's calendar.
     Days,
+    /// Seven of those.
+    Weeks,
     /// Months of the site's calendar; the end is clamped to a short month's last day.
     Months,
+    /// Twelve of those.
+    Years,
 }
 
 impl Validity {
@@ -227,7 +231,9 @@ impl Validity {
             ValidityUnit::Minutes => Span::new().try_minutes(count),
             ValidityUnit::Hours => Span::new().try_hours(count),
             ValidityUnit::Days => Span::new().try_days(count),
+            ValidityUnit::Weeks => Span::new().try_weeks(count),
             ValidityUnit::Months => Span::new().try_months(count),
+            ValidityUnit::Years => Span::new().try_years(count),
         }
         .ok()?;
         from.to_zoned(zone.clone()).checked_add(span).ok().map(|end| end.timestamp())
@@ -238,8 +244,39 @@ impl Validity {
 pub const MAX_DEVICE_LIMIT: u32 = 1_000;
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::domain::money::Currency;
+    use crate::domain::rate::{BitsPerSecond, Download, Upload};
+
+    /// 20 Mbit/s down and 5 up without end, for that price in NGN minor units.
+    pub(crate) fn terms(minor: i64) -> PlanTerms {
+        let money = |minor| Money { minor, currency: Currency::parse("NGN").unwrap() };
+        PlanTerms {
+            version: 1,
+            name: Line::parse("Home 20").unwrap(),
+            description: None,
+            service_type: ServiceType::Internet,
+            monthly_price: money(minor),
+            setup_fee: money(0),
+            cancellation_fee: money(0),
+            rates: Rates {
+                down: Download(BitsPerSecond::new(20_000_000).unwrap()),
+                up: Upload(BitsPerSecond::new(5_000_000).unwrap()),
+            },
+            data_allowance: None,
+            validity: None,
+            device_limit: 1,
+            session_limit_secs: None,
+            idle_limit_secs: None,
+            requires_approval: false,
+            confirmation_access_minutes: None,
+            min_contract_months: None,
+            max_contract_months: None,
+            billing: BillingTerms::default(),
+            features: serde_json::Map::new(),
+        }
+    }
 
     fn end(from: &str, count: u32, unit: ValidityUnit, zone: &str) -> String {
         let zone = TimeZone::get(zone).unwrap();

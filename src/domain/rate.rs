@@ -180,6 +180,10 @@ impl From<BitsPerSecond> for u64 {
 /// 10 Tbit/s: above any access link, and far below where byte arithmetic could overflow.
 pub const MAX_BITS_PER_SECOND: u64 = 10_000_000_000_000;
 
+/// What a lock that slows down leaves where it does not say: messages and the pay page work, films do not.
+pub const THROTTLED: Rates =
+    Rates { down: Download(BitsPerSecond(256_000)), up: Upload(BitsPerSecond(128_000)) };
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use crate::access::Access;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
+use crate::billing::Billing;
 use crate::catalogue::Catalogue;
 use crate::enforce::Enforcer;
 use crate::notify::Post;
@@ -65,6 +66,8 @@ pub struct Parts {
     pub subscribers: Subscribers,
     /// What is sold, and its provisioning.
     pub catalogue: Catalogue,
+    /// Money.
+    pub billing: Billing,
     /// The gateway; `None` where this box is none.
     pub enforcer: Option<Enforcer>,
     /// Messages to people.
@@ -91,6 +94,12 @@ impl Reception {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(Inner { parts, counting: tokio::sync::Mutex::new(()) }))
+    }
+
+    /// Money.
+    #[must_use]
+    pub fn billing(&self) -> &Billing {
+        &self.0.billing
     }
 }
 

@@ -98,9 +98,11 @@ impl Lab {
             catalogue: &catalogue,
             post: &desk::post(&store, &vault, None),
         };
+        let reception = desk::reception(rooms).await;
         let app = App::new(Parts {
             store: store.clone(),
-            reception: desk::reception(rooms).await,
+            billing: reception.billing().clone(),
+            reception,
             vault,
             people,
             catalogue: catalogue.clone(),

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use dotmac_edge::access::{Access, ClassKey, Parts as AccessParts};
 use dotmac_edge::base::clock::Clock;
 use dotmac_edge::base::entropy::Entropy;
+use dotmac_edge::billing::{Billing, Settings};
 use dotmac_edge::catalogue::Catalogue;
+use dotmac_edge::domain::money::Currency;
 use dotmac_edge::notify::{Post, Security, Smtp, SmtpSettings};
 use dotmac_edge::people::People;
 use dotmac_edge::people::subscribers::Subscribers;
@@ -38,6 +40,14 @@ pub fn post(store: &Store, vault: &Vault, port: Option<u16>) -> Post {
     Post::new(store.clone(), vault.clone(), Entropy::System, server)
 }
 
+/// The business of a site in Lagos without tax.
+pub fn billing(rooms: &Rooms<'_>) -> Billing {
+    let zone = TimeZone::get("Africa/Lagos").unwrap();
+    let settings = Settings::plain(Currency::parse("NGN").unwrap(), zone);
+    let provisioning = rooms.catalogue.provisioning.clone();
+    Billing::new(rooms.store, &Entropy::System, &settings, Arc::new(move || provisioning.wake()))
+}
+
 pub async fn reception(rooms: Rooms<'_>) -> Reception {
     let unseal = rooms.vault.clone();
     let unseal = Box::new(move |context: &str, sealed: &str| {
@@ -62,6 +72,7 @@ pub async fn reception(rooms: Rooms<'_>) -> Reception {
         subscribers: rooms.subscribers.clone(),
         catalogue: rooms.catalogue.clone(),
         post: rooms.post.clone(),
+        billing: billing(&rooms),
         clock: rooms.clock.clone(),
         signup: SignupSettings {
             open: true,

@@ -98,8 +98,10 @@ impl Edge {
             catalogue: &catalogue,
             post: &post,
         };
+        let reception = desk::reception(rooms).await;
         let app = App::new(Parts {
-            reception: desk::reception(rooms).await,
+            billing: reception.billing().clone(),
+            reception,
             catalogue,
             subscribers,
             people,

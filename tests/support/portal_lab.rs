@@ -92,6 +92,7 @@ impl Lab {
             people,
             catalogue: catalogue.clone(),
             subscribers,
+            billing: reception.billing().clone(),
             reception: reception.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::base::health::Health;
+use crate::billing::Billing;
 use crate::catalogue::Catalogue;
 use crate::domain::money::Currency;
 use crate::people::People;
@@ -35,6 +36,8 @@ pub struct Parts {
     pub catalogue: Catalogue,
     /// Customers' records.
     pub subscribers: Subscribers,
+    /// Money.
+    pub billing: Billing,
     /// What subscribers come for.
     pub reception: Reception,
     /// The time.

@@ -108,7 +108,7 @@ pub struct ServiceBody {
 pub struct SuspendBody {
     /// `admin` (unless said), `customer_hold`, `fraud`.
     pub reason: Option<String>,
-    /// `hard_reject` (unless said) or `captive`.
+    /// `hard_reject` (unless said), `captive` or `throttle`.
     pub mode: Option<String>,
     /// What staff write down.
     pub note: Option<String>,
@@ -203,7 +203,7 @@ pub struct ServiceView {
 pub struct LockView {
     /// Why.
     pub reason: &'static str,
-    /// `captive` or `hard_reject`.
+    /// `throttle`, `captive` or `hard_reject`.
     #[schema(value_type = String)]
     pub mode: LockMode,
     /// Since when.
@@ -341,7 +341,7 @@ async fn suspend(app: App, call: Call) -> Result<Answer, ApiError> {
     let expected = expected(&call, &mut form, &["version"])?;
     let reason = reason(&mut form);
     let mode = form.required(&["mode"], Some(LockMode::HardReject), |text| {
-        named::<LockMode>(text).ok_or("must be hard_reject or captive")
+        named::<LockMode>(text).ok_or("must be hard_reject, captive or throttle")
     });
     let note = form.nullable(&["note"], None, Line::parse).map(String::from);
     let suspension = reason.zip(mode).map(|(reason, mode)| Suspension { reason, mode, note });

@@ -148,7 +148,9 @@ pub(super) fn validity(validity: Option<Validity>) -> String {
         ValidityUnit::Minutes => "minute",
         ValidityUnit::Hours => "hour",
         ValidityUnit::Days => "day",
+        ValidityUnit::Weeks => "week",
         ValidityUnit::Months => "month",
+        ValidityUnit::Years => "year",
     };
     counted(count.into(), unit)
 }

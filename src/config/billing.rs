@@ -1,0 +1,111 @@
+//! `[billing]`: how this site does business.
+
+use toml::de::DeValue;
+
+use super::fault::Wrong;
+use super::kind::{Kind, choose, chosen, quoted, text};
+use super::reader::{Applies, Section};
+use crate::domain::tax::TaxRounding;
+
+/// How this site does business.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Billing {
+    /// In every invoice's number: two sites of one ISP must not have the same.
+    pub series: Option<Series>,
+    /// Who makes invoices out; the site's name where nothing is said.
+    pub seller: Option<String>,
+    /// The seller's tax number.
+    pub tax_number: Option<String>,
+    /// The seller's address, one line.
+    pub address: Option<String>,
+    /// The seller's mail address for questions about bills.
+    pub email: Option<String>,
+    /// The seller's telephone number.
+    pub phone: Option<String>,
+    /// Days after an invoice until it is due, where a plan does not say.
+    pub due_days: u32,
+    /// Where tax is rounded.
+    pub tax_rounding: TaxRounding,
+}
+
+impl Billing {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        use Applies::Restart;
+        Self {
+            series: section.optional("series", Restart, None),
+            seller: section.optional("seller", Restart, None),
+            tax_number: section.optional("tax_number", Restart, None),
+            address: section.optional("address", Restart, None),
+            email: section.optional("email", Restart, None),
+            phone: section.optional("phone", Restart, None),
+            due_days: section.optional("due_days", Restart, crate::domain::invoice::DUE_DAYS),
+            tax_rounding: section.optional("tax_rounding", Restart, TaxRounding::Invoice),
+        }
+    }
+}
+
+/// The site's mark in document numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Series(String);
+
+impl Series {
+    /// The mark.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A mark from the site's name: its capital letters and digits, at most twelve.
+    #[must_use]
+    pub fn of_site(name: &str) -> Self {
+        let mark: String =
+            name.to_ascii_uppercase().chars().filter(char::is_ascii_alphanumeric).take(LONGEST).collect();
+        Self(if mark.is_empty() { "EDGE".to_owned() } else { mark })
+    }
+}
+
+impl Kind for Series {
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        let written = text(value, "the site's mark in invoice numbers", "\"LEKKI1\"")?;
+        let fits = (1..=LONGEST).contains(&written.len())
+            && written.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+        if fits {
+            return Ok(Self(written.to_owned()));
+        }
+        Err(Wrong::new(
+            format!("{} is not a mark of capital letters and digits", quoted(written)),
+            format!("write 1 to {LONGEST} of A to Z and 0 to 9, as \"LEKKI1\""),
+        ))
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.0)
+    }
+}
+
+const ROUNDINGS: &[(&str, TaxRounding)] = &[("invoice", TaxRounding::Invoice), ("line", TaxRounding::Line)];
+
+impl Kind for TaxRounding {
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        choose(value, ROUNDINGS)
+    }
+
+    fn show(&self) -> String {
+        chosen(*self, ROUNDINGS)
+    }
+}
+
+/// Longest mark: with year and number it must fit a line of a receipt.
+const LONGEST: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_has_a_mark_of_its_own_name() {
+        assert_eq!(Series::of_site("Lekki POP 1").as_str(), "LEKKIPOP1");
+        assert_eq!(Series::of_site("Ọ̀yọ́").as_str(), "Y");
+        assert_eq!(Series::of_site("…").as_str(), "EDGE");
+    }
+}

@@ -1,0 +1,145 @@
+//! Billing, as the daemon wires it, and the jobs that time makes due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::base::entropy::Entropy;
+use crate::base::health::{Health, Severity, Warning};
+use crate::base::jobs::{Activator, Job, Outcome, Report};
+use crate::billing::{Billing, BillingError, Settings, Till};
+use crate::catalogue::Catalogue;
+use crate::config::{Config, Series};
+use crate::domain::ids::ServiceId;
+use crate::domain::invoice::Party;
+use crate::domain::subscriber::Address;
+use crate::store::Store;
+
+/// What billing is built from.
+pub(super) struct Money<'a> {
+    pub(super) config: &'a Config,
+    pub(super) store: &'a Store,
+    pub(super) entropy: &'a Entropy,
+    pub(super) catalogue: &'a Catalogue,
+    pub(super) cycle: &'a Activator,
+}
+
+/// The ISP's business. What money changes is carried out by provisioning and, over the feed, by the gateway.
+pub(super) fn billing(parts: &Money<'_>) -> Billing {
+    let (provisioning, cycle) = (parts.catalogue.provisioning.clone(), parts.cycle.clone());
+    let wake = Arc::new(move || {
+        provisioning.wake();
+        cycle.pull();
+    });
+    Billing::new(parts.store, parts.entropy, &settings(parts.config), wake)
+}
+
+fn settings(config: &Config) -> Settings {
+    let (site, billing) = (&config.site, &config.billing);
+    let series = billing.series.clone().unwrap_or_else(|| Series::of_site(&site.name));
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    Settings {
+        currency: site.currency,
+        zone: site.timezone.clone(),
+        tax_ppm: site.tax_rate.ppm(),
+        rounding: billing.tax_rounding,
+        series: series.as_str().to_owned(),
+        seller: Party {
+            name: billing.seller.clone().unwrap_or_else(|| site.name.clone()),
+            number: text(&billing.tax_number),
+            email: text(&billing.email),
+            phone: text(&billing.phone),
+            address: Address { street: text(&billing.address), ..Address::default() },
+        },
+        due_days: billing.due_days,
+    }
+}
+
+/// Renewals, post-paid invoices, and subscriptions for services that were activated.
+pub(super) struct TurnSubscriptions {
+    till: Till,
+    store: Store,
+    health: Health,
+    /// How far the feed was read; `None` before the first look, which is at everything.
+    seen: Option<u64>,
+}
+
+impl TurnSubscriptions {
+    pub(super) const fn new(till: Till, store: Store, health: Health) -> Self {
+        Self { till, store, health, seen: None }
+    }
+
+    /// Services that were activated since the last look get their subscriptions.
+    async fn adopt(&mut self, now: Timestamp) -> Result<u64, BillingError> {
+        let last = self.store.last_seq();
+        let Some(seen) = self.seen else {
+            let adopted = self.till.adopt(None, now).await?;
+            self.seen = Some(last);
+            return Ok(adopted);
+        };
+        let (mut after, mut adopted) = (seen, 0_u64);
+        while after < last {
+            let changes = self.store.changes(after, EVENTS_AT_ONCE).await?;
+            let Some(end) = changes.last().map(|change| change.seq) else { break };
+            let activated: Vec<ServiceId> = changes
+                .iter()
+                .filter(|change| change.event.kind == "service.activated")
+                .filter_map(|change| change.event.subject.parse().ok())
+                .collect();
+            adopted = adopted.saturating_add(self.till.adopt(Some(&activated), now).await?);
+            after = end;
+            self.seen = Some(end);
+        }
+        Ok(adopted)
+    }
+}
+
+impl Job for TurnSubscriptions {
+    fn name(&self) -> &'static str {
+        "subscriptions"
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+
+    async fn run(&mut self, now: Timestamp) -> Report {
+        let outcome = match self.adopt(now).await {
+            Ok(adopted) => self.till.run_cycle(now).await.map(|run| (adopted, run)),
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok((adopted, run)) => {
+                self.health.clear(FAILED, "");
+                let told = format!(
+                    "{adopted} begun, {} renewed, {} not, {} invoices, {} faults",
+                    run.renewed, run.refused, run.invoiced, run.faults
+                );
+                let outcome = match (adopted, run.looked_at, run.faults) {
+                    (0, 0, 0) => Outcome::Idle,
+                    (_, _, 0) => Outcome::Done,
+                    (_, _, _) => Outcome::Failed,
+                };
+                Report::new(outcome, told)
+            }
+            Err(error) => {
+                self.health.raise(Warning {
+                    code: FAILED,
+                    subject: String::new(),
+                    severity: Severity::Fail,
+                    text: format!("subscriptions are not renewed or invoiced: {error}"),
+                    remedy: "run dotmac-edge doctor and store check; what is due is done once it works again"
+                        .to_owned(),
+                    since: now,
+                });
+                Report::new(Outcome::Failed, error.to_string())
+            }
+        }
+    }
+}
+
+/// The warning's name.
+const FAILED: &str = "billing-failed";
+/// Events read in one go.
+const EVENTS_AT_ONCE: usize = 500;
