@@ -13,7 +13,7 @@ use serde_json::json;
 use super::book::{MOST_TRIES, submit};
 use super::fault::BillingError;
 use super::provider::{Attempt, CallError, Provider, Providers, Started};
-use super::settle::{Settlement, Till, note};
+use super::settle::{Till, note};
 use crate::base::entropy::Entropy;
 use crate::base::jobs::Activator;
 use crate::domain::ids::{OrderId, PaymentId, SubscriberId};

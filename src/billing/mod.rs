@@ -31,6 +31,7 @@ use std::sync::Arc;
 use crate::base::entropy::Entropy;
 use crate::store::Store;
 
+pub use attempts::Attempts;
 pub use book::Book;
 pub use fault::BillingError;
 pub use settings::Settings;
@@ -46,6 +47,8 @@ pub struct Billing {
     pub shop: Shop,
     /// Where money comes in, and what becomes of it.
     pub till: Till,
+    /// Attempts at paying by a gateway.
+    pub attempts: Attempts,
     /// How this site does business.
     pub settings: Settings,
 }
@@ -69,6 +72,28 @@ impl Billing {
             settings: settings.clone(),
             wake,
         };
-        Self { book, shop, till, settings: settings.clone() }
+        let attempts = Attempts::new(attempts::Parts {
+            store: store.clone(),
+            entropy: entropy.clone(),
+            till: till.clone(),
+            providers: provider::Providers::none(),
+            origin: String::new(),
+            site: settings.seller.name.clone(),
+        });
+        Self { book, shop, till, attempts, settings: settings.clone() }
+    }
+
+    /// The same with these gateways; payers come back to the portal at `origin`.
+    #[must_use]
+    pub fn with_gateways(self, providers: provider::Providers, origin: String) -> Self {
+        let attempts = Attempts::new(attempts::Parts {
+            store: self.till.store.clone(),
+            entropy: self.till.entropy.clone(),
+            till: self.till.clone(),
+            providers,
+            origin,
+            site: self.settings.seller.name.clone(),
+        });
+        Self { attempts, ..self }
     }
 }

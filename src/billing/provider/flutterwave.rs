@@ -23,8 +23,6 @@ pub struct Settings {
     pub site: Site,
 }
 
-/// Its API.
-pub const BASE_URL: &str = "https://api.flutterwave.com";
 /// Its pages, also those of its test mode.
 pub const HOSTS: &[&str] =
     &["checkout.flutterwave.com", "checkout-v2.flutterwave.com", "checkout-v2.dev-flutterwave.com"];

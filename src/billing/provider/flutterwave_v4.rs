@@ -35,10 +35,6 @@ pub struct Settings {
     pub site: Site,
 }
 
-/// Its API.
-pub const BASE_URL: &str = "https://f4bexperience.flutterwave.com";
-/// Where tokens are had.
-pub const TOKEN_URL: &str = "https://idp.flutterwave.com/realms/flutterwave/protocol/openid-connect/token";
 /// Pages that a charge may lead to.
 pub const HOSTS: &[&str] =
     &["checkout.flutterwave.com", "flutterwave.com", "cashier.opayweb.com", "cashierapi.opayweb.com"];

@@ -21,8 +21,6 @@ pub struct Settings {
     pub site: Site,
 }
 
-/// Its API.
-pub const BASE_URL: &str = "https://api.paystack.co";
 /// Its pages.
 pub const HOSTS: &[&str] = &["checkout.paystack.com"];
 

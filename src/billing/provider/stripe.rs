@@ -23,8 +23,6 @@ pub struct Settings {
     pub site: Site,
 }
 
-/// Its API.
-pub const BASE_URL: &str = "https://api.stripe.com";
 /// Its pages.
 pub const HOSTS: &[&str] = &["checkout.stripe.com", "pay.stripe.com"];
 
