@@ -119,6 +119,7 @@ fn what_changes_things_is_public_only_where_a_stranger_must_begin() {
             "/api/v1/auth/create-admin",
             "/api/v1/auth/customer/login",
             "/api/v1/auth/customer/logout",
+            "/api/v1/auth/mfa/verify",
         ],
     );
 }

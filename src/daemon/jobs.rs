@@ -20,6 +20,7 @@ use crate::base::jobs::{Activator, Job, Jobs, NameTaken, Outcome, Report};
 use crate::catalogue::provision::Provisioning;
 use crate::domain::nas::MessageAuthenticatorPolicy;
 use crate::notify::Post;
+use crate::people::People;
 use crate::serve::api::App;
 use crate::store::contract::{Collection, IndexValue};
 use crate::store::tables::{AuthEvents, CustomerVisits, KeptAnswers, Messages, Signups, Visits};
@@ -54,7 +55,7 @@ pub(super) fn start(
         EndSilent { access: Arc::clone(&access), interval: Arc::clone(interim_secs), listening_since: now };
     let mail = SendMail { post: (*post).clone(), health: health.clone() };
     let billing = TurnSubscriptions::new(app.billing.till.clone(), store.clone(), health.clone());
-    let watch = Watch { access, store: store.clone(), disk, health };
+    let watch = Watch { access, people: app.people.clone(), store: store.clone(), disk, health };
     Ok(vec![
         jobs.start(flush, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(silent, Activator::new(), now, (*clock).clone(), stop.clone())?,
@@ -133,6 +134,7 @@ pub(super) async fn flush_auth_log(access: &Access, store: &Store, entropy: &Ent
 /// Turns what is wrong with the box into warnings, and counts what is there.
 struct Watch {
     access: Arc<Access>,
+    people: People,
     store: Store,
     disk: Disk,
     health: Health,
@@ -159,6 +161,12 @@ impl Job for Watch {
         self.replace("record-damaged", Severity::Fail, damaged.collect(), now);
         let lenient = self.lenient_nas();
         self.replace("nas-message-authenticator-optional", Severity::Warn, lenient, now);
+        if let Ok(owners) = self.people.owners_without_factor().await {
+            let told =
+                "an owner who logs in by a password alone; whoever learns it has the money and the secrets";
+            let without = owners.into_iter().map(|(_, name)| (name, told.to_owned())).collect();
+            self.replace("owner-without-second-factor", Severity::Warn, without, now);
+        }
         self.disk.look(&self.health, now).await;
         Report::new(Outcome::Done, "looked")
     }
@@ -203,6 +211,9 @@ fn remedy(code: &str) -> &'static str {
         }
         "record-damaged" => "run `dotmac-edge store check`, and restore it from a backup",
         "nas-message-authenticator-optional" => "update the NAS, then set its policy to `require`",
+        "owner-without-second-factor" => {
+            "log in and set one up: POST /api/v1/auth/mfa/setup, then confirm it"
+        }
         _ => "look at the log",
     }
 }

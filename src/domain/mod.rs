@@ -4,6 +4,7 @@
 //! out. The heart is [`entitlement::entitle`]. The one rule: a type that exists is valid; texts
 //! and numbers from outside become these types once, at the border.
 
+pub mod api_key;
 pub mod audit;
 pub mod auth_event;
 pub mod device;

@@ -70,6 +70,28 @@ pub struct Visit {
     pub revoked_why: Option<String>,
 }
 
+/// The second factor of a member of staff: an authenticator app (RFC 6238), and codes for its loss.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Factor {
+    /// The secret that the app shares, sealed with the box's key.
+    pub secret: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When a first code proved that the app has it; until then nothing is asked of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_at: Option<Timestamp>,
+    /// The time step of the last code that was taken; it and those before are refused.
+    pub last_step: u64,
+    /// Keyed hashes of the recovery codes that are left.
+    pub recovery_hashes: Vec<String>,
+}
+
+impl std::fmt::Debug for Factor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Factor(confirmed {:?}, {} recovery codes)", self.confirmed_at, self.recovery_hashes.len())
+    }
+}
+
 impl std::fmt::Debug for Staff {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Staff({}, {})", self.id, self.role.name())

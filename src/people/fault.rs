@@ -21,6 +21,27 @@ pub enum PeopleError {
         /// Seconds until the next attempt is let through.
         wait_secs: u32,
     },
+    /// The code of the second factor is wrong, or was used already.
+    #[error("the code is wrong, too old, or was used already")]
+    WrongCode,
+    /// The second factor is asked, and no code was given.
+    #[error("the second factor is asked")]
+    CodeNeeded,
+    /// There is a second factor already.
+    #[error("there is a second factor already")]
+    AlreadyEnrolled,
+    /// There is no second factor.
+    #[error("there is no second factor")]
+    NotEnrolled,
+    /// There is no such key.
+    #[error("there is no such key")]
+    NoSuchKey,
+    /// A scope that the maker may not give, or that no program may have.
+    #[error("the scope {0} cannot be given to a program by this role")]
+    ScopeNotGiven(&'static str),
+    /// A sealed secret could not be opened.
+    #[error("a sealed secret could not be opened")]
+    Sealed(#[from] crate::store::vault::VaultError),
     /// There is no such account.
     #[error("there is no such member of staff")]
     NoSuchStaff,

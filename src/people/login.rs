@@ -40,8 +40,11 @@ pub struct Credentials {
 /// A member of staff whose password was right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checked {
-    staff_id: StaffId,
-    device: uuid::Uuid,
+    pub(super) staff_id: StaffId,
+    pub(super) device: uuid::Uuid,
+    pub(super) at: Timestamp,
+    /// Whether a second factor is asked of them.
+    pub asks_factor: bool,
 }
 
 /// A visit that has begun, with its tokens.
@@ -82,16 +85,19 @@ impl People {
         };
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner).forgive(&attempt);
         let device = known.map_or_else(|| self.entropy.uuid_v7(now), Ok)?;
-        Ok(Checked { staff_id: staff.id, device })
+        let asks_factor = staff.second_factor_since.is_some();
+        Ok(Checked { staff_id: staff.id, device, at: now, asks_factor })
     }
 
-    /// Begins a visit of somebody whose password was right.
+    /// Begins a visit of somebody whose password was right, and spends the code of their second factor.
     ///
     /// # Errors
-    /// `WrongCredentials` when the account was closed meanwhile, or a fault.
+    /// `WrongCredentials` when the account was closed or changed meanwhile, `CodeNeeded`, `WrongCode`, `TooMany`,
+    /// or a fault.
     pub async fn begin_visit(
         &self,
         checked: Checked,
+        code: Option<&str>,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<Draft<Begun>, PeopleError> {
@@ -99,7 +105,15 @@ impl People {
         let Some(Record { body: mut staff, version, .. }) = record.filter(|one| one.body.is_active) else {
             return Err(PeopleError::WrongCredentials);
         };
+        if staff.tokens_not_before > checked.at {
+            return Err(PeopleError::WrongCredentials);
+        }
         let mut unit = Unit::natural();
+        let mut second_factor_at = None;
+        if staff.second_factor_since.is_some() {
+            unit = self.spend_code(unit, staff.id, code.ok_or(PeopleError::CodeNeeded)?, now).await?;
+            second_factor_at = Some(now);
+        }
         // Many logins at once need not all write the same minute.
         let stale = now.saturating_sub(LAST_LOGIN_STEP).unwrap_or(Timestamp::MIN);
         if staff.last_login_at.is_none_or(|last| last < stale) {
@@ -115,7 +129,7 @@ impl People {
             previous_hash: None,
             rotated_at: None,
             created_at: now,
-            second_factor_at: None,
+            second_factor_at,
             expires_at: now.saturating_add(VISIT_LIFETIME).unwrap_or(Timestamp::MAX),
             revoked_at: None,
             revoked_why: None,

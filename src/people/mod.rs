@@ -12,6 +12,8 @@
 //! | [`customers`] | the same at the portal: login, visits, tokens |
 //! | [`staff`] | accounts: create, change, deactivate |
 //! | [`first_admin`] | how the first account comes to be, once |
+//! | [`factor`] | second factors: set up, confirm, give, recover |
+//! | [`api_keys`] | programs' keys |
 //! | [`audit`] | who changed what |
 //! | [`password`] | argon2id in a bounded pool, and which passwords are refused |
 //! | [`throttle`] | how often a login may be tried |
@@ -23,12 +25,15 @@ use hmac::{Hmac, KeyInit};
 use sha2::Sha256;
 
 use crate::base::entropy::Entropy;
+use crate::domain::ids::{ApiKeyId, StaffId};
 use crate::store::Store;
 use crate::store::vault::Vault;
 
+pub mod api_keys;
 pub mod audit;
 pub mod customers;
 pub mod device;
+pub mod factor;
 mod fault;
 pub mod first_admin;
 pub mod login;
@@ -60,6 +65,9 @@ pub struct People {
     /// Apart from that of staff, so that no name of the one can spend the share of the other.
     customer_throttle: Arc<Mutex<throttle::Throttle>>,
     signup_pace: Arc<Mutex<throttle::SignupPace>>,
+    factors: factor::FactorKeys,
+    factor_pace: Arc<Mutex<throttle::Limits<StaffId>>>,
+    program_pace: Arc<Mutex<throttle::Limits<ApiKeyId>>>,
 }
 
 impl People {
@@ -78,6 +86,9 @@ impl People {
             customer_devices: device::Devices::new(&vault.derive("known-customer-device")),
             customer_throttle: Arc::new(Mutex::new(throttle::Throttle::new())),
             signup_pace: Arc::new(Mutex::new(throttle::SignupPace::new())),
+            factors: factor::FactorKeys::new(vault),
+            factor_pace: Arc::new(Mutex::new(throttle::Limits::new(throttle::FACTOR_PACE))),
+            program_pace: Arc::new(Mutex::new(throttle::Limits::new(throttle::PROGRAM_PACE))),
         }
     }
 }

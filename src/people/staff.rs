@@ -215,7 +215,7 @@ impl People {
         audit::record(unit, &self.entropy, actor, staff.created_at, deed, (None::<&()>, Some(staff)))
     }
 
-    fn update(
+    pub(super) fn update(
         &self,
         unit: Unit,
         version: u64,

@@ -154,7 +154,7 @@ fn network(source: IpAddr) -> IpAddr {
 
 /// How fast a key may go.
 #[derive(Debug, Clone, Copy)]
-struct Pace {
+pub(super) struct Pace {
     /// One attempt each, milliseconds.
     every: i64,
     /// Attempts at once.
@@ -163,14 +163,14 @@ struct Pace {
 
 /// One limit for many keys, with at most [`MAX_KEYS`] of them remembered.
 #[derive(Debug)]
-struct Limits<K> {
+pub(super) struct Limits<K> {
     pace: Pace,
     /// When each key will have earned its attempts back.
     earned_back: HashMap<K, i64>,
 }
 
 impl<K: Hash + Eq + Clone> Limits<K> {
-    fn new(pace: Pace) -> Self {
+    pub(super) fn new(pace: Pace) -> Self {
         Self { pace, earned_back: HashMap::new() }
     }
 
@@ -181,7 +181,7 @@ impl<K: Hash + Eq + Clone> Limits<K> {
         if wait > 0 { Err(wait) } else { Ok(()) }
     }
 
-    fn take(&mut self, key: K, now: i64) -> Result<(), i64> {
+    pub(super) fn take(&mut self, key: K, now: i64) -> Result<(), i64> {
         self.check(&key, now)?;
         if self.earned_back.len() >= MAX_KEYS && !self.earned_back.contains_key(&key) {
             self.make_room(now);
@@ -197,7 +197,7 @@ impl<K: Hash + Eq + Clone> Limits<K> {
         }
     }
 
-    fn forget(&mut self, key: &K) {
+    pub(super) fn forget(&mut self, key: &K) {
         self.earned_back.remove(key);
     }
 
@@ -220,6 +220,11 @@ const ACCOUNT_PACE: Pace = Pace { every: 20_000, burst: 5 };
 const SOURCE_PACE: Pace = Pace { every: 3_000, burst: 30 };
 /// A person corrects a form some times; what is written down has narrower limits (`domain::signup`).
 const SIGNUP_PACE: Pace = Pace { every: 20_000, burst: 10 };
+/// Codes of a second factor: whoever is asked knows the password already. Five at once, then one a minute, is a
+/// chance in 200 a day for somebody who tries all day.
+pub(super) const FACTOR_PACE: Pace = Pace { every: 60_000, burst: 5 };
+/// Requests of a program: bursts of a synchronisation, and 20 a second for as long as it likes.
+pub(super) const PROGRAM_PACE: Pace = Pace { every: 50, burst: 200 };
 /// Keys remembered a limit: about 8 MiB when somebody tries to fill it.
 const MAX_KEYS: usize = 65_536;
 

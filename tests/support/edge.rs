@@ -77,7 +77,21 @@ impl Edge {
         edge
     }
 
+    /// The API of a site that asks a second factor of all staff.
+    pub async fn demanding_a_second_factor() -> Self {
+        Self::built_with(Vec::new(), None, None, true).await
+    }
+
     async fn built(more: Vec<Route>, tenant: Option<&str>, mail: Option<u16>) -> Self {
+        Self::built_with(more, tenant, mail, false).await
+    }
+
+    async fn built_with(
+        more: Vec<Route>,
+        tenant: Option<&str>,
+        mail: Option<u16>,
+        demands_second_factor: bool,
+    ) -> Self {
         let (clock, hand) = Clock::manual("2026-03-01T08:00:00Z".parse().unwrap());
         let store = Store::memory(clock.clone(), &tables::all(), Arc::new(())).unwrap();
         let (vault, entropy) = (Vault::with_key([7; 32]), Entropy::System);
@@ -115,7 +129,7 @@ impl Edge {
                 tenant: tenant.map(str::to_owned),
                 currency,
                 timezone: zone,
-                demands_second_factor: false,
+                demands_second_factor,
             },
         });
         Self::serve(app, more, hand, post).await

@@ -18,7 +18,7 @@ use crate::domain::role::Role;
 use crate::domain::staff::Staff;
 use crate::domain::text::{Email, Line};
 use crate::people::device::cookie_name;
-use crate::people::login::Credentials;
+use crate::people::login::{Checked, Credentials};
 use crate::people::staff::NewStaff;
 use crate::people::token::Made;
 use crate::people::visits::Refreshed;
@@ -56,6 +56,9 @@ pub struct Login {
     /// The password.
     #[schema(value_type = String)]
     pub password: Secret,
+    /// The code of the second factor, where it is known already; `mfaCode` means the same.
+    #[schema(value_type = Option<String>)]
+    pub mfa_code: Option<Secret>,
 }
 
 impl Body for Login {
@@ -66,7 +69,8 @@ impl Body for Login {
         if email.as_ref().is_some_and(|text| text.chars().count() > MAX_IDENTIFIER) {
             form.fault(named, format!("must not be longer than {MAX_IDENTIFIER} characters"));
         }
-        Some(Self { email: email?, password: Secret::from_text(&password?) })
+        let mfa_code = super::mfa::read_code(form, false);
+        Some(Self { email: email?, password: Secret::from_text(&password?), mfa_code })
     }
 }
 
@@ -221,10 +225,29 @@ async fn login(app: App, call: Call) -> Result<Answer, ApiError> {
             return Err(error.into());
         }
     };
-    let begun = commit(&app, &call, || app.people.begin_visit(checked, &call.actor, call.now)).await?;
-    metrics::counter!("staff_logins_total", "outcome" => "accepted").increment(1);
-    let view = TokenView::of(&app, &call, &begun.staff, begun.visit, &begun.access, Some(&begun.refresh));
+    let code = body.mfa_code.as_ref().and_then(|code| code.expose_text());
+    if checked.asks_factor && code.is_none() {
+        return Ok(Answer::ok(&super::mfa::asked(&app.people.pending_login(checked))));
+    }
+    login_answer(&app, &call, checked, code, Some(&cookie)).await
+}
+
+/// Begins the visit of somebody whose password was right. The cookie of the device is set where its name is
+/// known: the second step of a login knows no address.
+pub(super) async fn login_answer(
+    app: &App,
+    call: &Call,
+    checked: Checked,
+    code: Option<&str>,
+    cookie: Option<&str>,
+) -> Result<Answer, ApiError> {
+    let begun = commit(app, call, || app.people.begin_visit(checked, code, &call.actor, call.now)).await;
+    let outcome = if begun.is_ok() { "accepted" } else { "refused" };
+    metrics::counter!("staff_logins_total", "outcome" => outcome).increment(1);
+    let begun = begun?;
+    let view = TokenView::of(app, call, &begun.staff, begun.visit, &begun.access, Some(&begun.refresh));
     let answer = Answer::ok(&view);
+    let cookie = cookie.map_or_else(|| cookie_name(begun.staff.email.as_str()), str::to_owned);
     let set = format!("{cookie}={}; Path=/; Max-Age={DEVICE_AGE_SECS}; HttpOnly; SameSite=Lax", begun.device);
     match HeaderValue::from_str(&set) {
         Ok(set) => Ok(answer.header(SET_COOKIE, set)),
@@ -251,7 +274,7 @@ async fn logout(app: App, call: Call) -> Result<Answer, ApiError> {
     let body: Refresh = call.json()?;
     let visit = match &call.caller {
         Caller::Staff(visitor) => Some(visitor.visit_id),
-        Caller::Anonymous | Caller::Customer(_) | Caller::Console { .. } => None,
+        Caller::Anonymous | Caller::Program(_) | Caller::Customer(_) | Caller::Console { .. } => None,
     };
     let token = body.refresh_token.as_ref().and_then(|token| token.expose_text());
     let ended = commit(&app, &call, || app.people.logout(visit, token, &call.actor, call.now)).await?;
@@ -262,7 +285,7 @@ async fn logout(app: App, call: Call) -> Result<Answer, ApiError> {
 async fn me(app: App, call: Call) -> Result<Answer, ApiError> {
     let mut user = match &call.caller {
         Caller::Staff(visitor) => json!(UserView::of(&app, &app.people.get_staff(visitor.staff_id).await?)),
-        Caller::Console { .. } | Caller::Customer(_) | Caller::Anonymous => json!({
+        Caller::Console { .. } | Caller::Program(_) | Caller::Customer(_) | Caller::Anonymous => json!({
             "id": call.actor.id, "name": call.actor.name, "role": Role::Owner.name(),
             "roles": [Role::Owner.name()], "permissions": permissions(Role::Owner),
         }),

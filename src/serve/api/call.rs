@@ -18,6 +18,7 @@ use super::form::{Body, Field, Form};
 use super::shape::Window;
 use crate::domain::audit::Actor;
 use crate::domain::role::{Permission, Role};
+use crate::people::api_keys::Program;
 use crate::people::{CustomerVisitor, Visitor};
 
 /// One request.
@@ -56,6 +57,8 @@ pub enum Caller {
     Anonymous,
     /// A member of staff with a valid visit.
     Staff(Visitor),
+    /// A program with a key that counts.
+    Program(Program),
     /// A subscriber with a valid visit.
     Customer(CustomerVisitor),
     /// A process on this machine over the control socket, with an owner's permissions.
@@ -66,11 +69,11 @@ pub enum Caller {
 }
 
 impl Caller {
-    /// The role it acts in.
+    /// The role it acts in; a program has none, but scopes.
     #[must_use]
     pub const fn role(&self) -> Option<Role> {
         match self {
-            Self::Anonymous | Self::Customer(_) => None,
+            Self::Anonymous | Self::Customer(_) | Self::Program(_) => None,
             Self::Staff(visitor) => Some(visitor.role),
             Self::Console { .. } => Some(Role::Owner),
         }
@@ -79,7 +82,12 @@ impl Caller {
     /// Whether it may do that.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
-        self.role().is_some_and(|role| role.may(permission))
+        match self {
+            Self::Program(program) => program.scopes.contains(&permission),
+            Self::Anonymous | Self::Staff(_) | Self::Customer(_) | Self::Console { .. } => {
+                self.role().is_some_and(|role| role.may(permission))
+            }
+        }
     }
 }
 
@@ -108,7 +116,7 @@ impl Call {
     pub fn visitor(&self) -> Result<&Visitor, ApiError> {
         match &self.caller {
             Caller::Staff(visitor) => Ok(visitor),
-            Caller::Console { .. } | Caller::Customer(_) | Caller::Anonymous => {
+            Caller::Console { .. } | Caller::Program(_) | Caller::Customer(_) | Caller::Anonymous => {
                 Err(ApiError::denied("This is about your own account; log in with one."))
             }
         }
@@ -121,7 +129,7 @@ impl Call {
     pub fn customer(&self) -> Result<&CustomerVisitor, ApiError> {
         match &self.caller {
             Caller::Customer(visitor) => Ok(visitor),
-            Caller::Staff(_) | Caller::Console { .. } | Caller::Anonymous => {
+            Caller::Staff(_) | Caller::Program(_) | Caller::Console { .. } | Caller::Anonymous => {
                 Err(ApiError::denied("This is for subscribers, about their own account."))
             }
         }

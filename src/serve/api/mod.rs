@@ -54,6 +54,7 @@ use axum::Router;
 use super::http::guard::{Guard, RenderFault, RequestId};
 use super::http::server::Settings;
 
+pub mod api_keys;
 pub mod app;
 pub mod audit;
 pub mod auth;
@@ -67,6 +68,7 @@ pub mod customers;
 pub mod edit;
 pub mod error;
 pub mod form;
+pub mod mfa;
 pub mod nas;
 pub mod openapi;
 pub mod plans;
@@ -93,7 +95,8 @@ pub use shape::{Answer, Window};
 /// Every route of the API, but the two that describe it.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let resources: [fn() -> Vec<Route>; 15] = [
+    let resources: [fn() -> Vec<Route>; 17] = [
+        api_keys::routes,
         audit::routes,
         auth::routes,
         auth_events::routes,
@@ -101,6 +104,7 @@ pub fn routes() -> Vec<Route> {
         customer_auth::routes,
         customer_devices::routes,
         customers::routes,
+        mfa::routes,
         nas::routes,
         plans::routes,
         provisioning::routes,

@@ -26,7 +26,7 @@ use crate::domain::text::{Code, Line};
 /// The routes of the NAS table.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let (reading, writing) = (Access::Staff(Permission::NasRead), Access::Staff(Permission::NasWrite));
+    let (reading, writing) = (Access::Staff(Permission::NasRead), Access::StaffFresh(Permission::NasWrite));
     vec![
         Route::get("/api/v1/nas-devices", reading, "List NAS", list)
             .query(&["search", "kind", "is_active"])

@@ -134,9 +134,11 @@ async fn status(app: App, call: Call) -> Result<Answer, ApiError> {
             let kept = app.catalogue.directory.provisioning(reference, call.now).await?;
             Ok(Answer::ok(&StatusView::of(&kept).without_notes()))
         }
-        Caller::Customer(_) | Caller::Anonymous | Caller::Staff(_) | Caller::Console { .. } => {
-            brief(&app, &call, id).await
-        }
+        Caller::Customer(_)
+        | Caller::Anonymous
+        | Caller::Staff(_)
+        | Caller::Program(_)
+        | Caller::Console { .. } => brief(&app, &call, id).await,
     }
 }
 

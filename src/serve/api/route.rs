@@ -82,6 +82,18 @@ impl Access {
     }
 }
 
+impl Access {
+    /// Whether a program whose key has these scopes passes.
+    #[must_use]
+    pub fn admits_program(self, scopes: &[Permission]) -> bool {
+        match self {
+            Self::Public => true,
+            Self::Staff(permission) | Self::StaffFresh(permission) => scopes.contains(&permission),
+            Self::SelfStaff | Self::ConsoleOnly | Self::Customer => false,
+        }
+    }
+}
+
 /// A body's name and schemas, for the API's description.
 #[derive(Clone, Copy)]
 pub struct Shape {

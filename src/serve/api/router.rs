@@ -25,6 +25,7 @@ use super::shape::{Look, render_error};
 use super::why_given as why;
 use crate::domain::audit::Actor;
 use crate::people::IdentifyError;
+use crate::people::api_keys::is_api_key;
 use crate::people::customers::is_customer_token;
 use crate::serve::http::body;
 use crate::serve::http::guard::RequestId;
@@ -142,6 +143,7 @@ async fn identify(
     let found = match presented(head) {
         None => Ok(None),
         Some(Presented::Staff(token)) => staff(app, token, now).await,
+        Some(Presented::Program(key)) => program(app, key, now).await,
         Some(Presented::Customer(token)) => customer(app, token, now).await,
         Some(Presented::Elsewhere) => Err(ApiError::denied(ELSEWHERE)),
     };
@@ -156,6 +158,7 @@ async fn identify(
 /// What a request brings to be known by.
 enum Presented<'r> {
     Staff(&'r str),
+    Program(&'r str),
     Customer(&'r str),
     /// A subscriber's cookie that another site's page may have sent along.
     Elsewhere,
@@ -165,10 +168,14 @@ enum Presented<'r> {
 /// when the browser says that our own page asks.
 fn presented(head: &Parts) -> Option<Presented<'_>> {
     if let Some(token) = bearer(&head.headers) {
-        return Some(match is_customer_token(token) {
-            true => Presented::Customer(token),
-            false => Presented::Staff(token),
+        return Some(match (is_customer_token(token), is_api_key(token)) {
+            (true, _) => Presented::Customer(token),
+            (false, true) => Presented::Program(token),
+            (false, false) => Presented::Staff(token),
         });
+    }
+    if let Some(key) = head.headers.get(API_KEY) {
+        return Some(Presented::Program(key.to_str().unwrap_or_default().trim()));
     }
     let token = cookie(&head.headers, CUSTOMER_COOKIE).filter(|token| is_customer_token(token))?;
     let reads = matches!(head.method, Method::GET | Method::HEAD);
@@ -184,6 +191,13 @@ async fn staff(app: &App, token: &str, now: jiff::Timestamp) -> Result<Option<Ca
         Ok(visitor) => Ok(Some(Caller::Staff(visitor))),
         Err(IdentifyError::NotValid) => Err(ApiError::new(Code::AuthenticationRequired, LOGIN_ENDED)),
         Err(IdentifyError::Read(error)) => Err(error.into()),
+    }
+}
+
+async fn program(app: &App, key: &str, now: jiff::Timestamp) -> Result<Option<Caller>, ApiError> {
+    match app.people.program(key, now).await? {
+        Some(program) => Ok(Some(Caller::Program(program))),
+        None => Err(ApiError::new(Code::AuthenticationRequired, KEY_ENDED)),
     }
 }
 
@@ -227,6 +241,7 @@ fn check_access(access: Access, caller: &Caller) -> Result<(), ApiError> {
     let admitted = match caller {
         Caller::Console { .. } => access != Access::Customer,
         Caller::Customer(_) => matches!(access, Access::Public | Access::Customer),
+        Caller::Program(program) => access.admits_program(&program.scopes),
         Caller::Staff(_) | Caller::Anonymous => access.admits(caller.role()),
     };
     if admitted {
@@ -241,6 +256,10 @@ fn check_access(access: Access, caller: &Caller) -> Result<(), ApiError> {
         }
         (Access::Customer, _) => Err(ApiError::denied("This is for subscribers, about their own account.")),
         (_, Caller::Customer(_)) => Err(ApiError::denied("This is for staff.")),
+        (Access::Staff(permission) | Access::StaffFresh(permission), Caller::Program(_)) => {
+            Err(ApiError::denied(format!("The key's scopes do not include {}.", permission.name())))
+        }
+        (_, Caller::Program(_)) => Err(ApiError::denied("This is for people, about their own account.")),
         (Access::Staff(permission) | Access::StaffFresh(permission), _) => {
             Err(ApiError::denied(format!("Your role does not include {}.", permission.name())))
         }
@@ -299,6 +318,7 @@ fn actor(caller: &Caller, source: Option<String>, id: &RequestId) -> Actor {
     let (actor, name) = match caller {
         Caller::Anonymous => ("public".to_owned(), "public".to_owned()),
         Caller::Staff(visitor) => (format!("staff:{}", visitor.staff_id), visitor.name.clone()),
+        Caller::Program(program) => (format!("key:{}", program.key_id), program.name.clone()),
         Caller::Customer(visitor) => {
             (format!("subscriber:{}", visitor.subscriber_id), "subscriber".to_owned())
         }
@@ -333,6 +353,9 @@ fn find_name(method: &Method) -> Option<&'static str> {
         .find(|name| *name == method.as_str())
 }
 
+/// A program's key, beside `Authorization: Bearer`.
+const API_KEY: &str = "x-api-key";
+const KEY_ENDED: &str = "This key does not count (any more); ask the ISP's staff for another.";
 /// Which tenant a client believes to talk to.
 const TENANT: &str = "x-tenant-id";
 /// The cookie that carries a subscriber's token.

@@ -60,6 +60,8 @@ pub struct UserView {
     pub status: &'static str,
     /// The tenant of this box.
     pub tenant_id: Option<String>,
+    /// Whether a second factor is asked of them.
+    pub mfa_enabled: bool,
     /// When they last logged in.
     pub last_login_at: Option<String>,
     /// When the account was made.
@@ -87,6 +89,7 @@ impl UserView {
             is_active: staff.is_active,
             status: if staff.is_active { "active" } else { "disabled" },
             tenant_id: app.site.tenant.clone(),
+            mfa_enabled: staff.second_factor_since.is_some(),
             last_login_at: staff.last_login_at.map(rfc3339),
             created_at: rfc3339(staff.created_at),
             updated_at: rfc3339(staff.updated_at),
@@ -245,8 +248,9 @@ async fn deactivate(app: App, call: Call) -> Result<Answer, ApiError> {
     commit_answering(&app, &call, draft, |staff| Answer::ok(&UserView::of(&app, staff))).await
 }
 
-fn by(call: &Call) -> Result<By<'_>, ApiError> {
-    let role = call.caller.role().ok_or_else(|| ApiError::denied("Log in first."))?;
+pub(super) fn by(call: &Call) -> Result<By<'_>, ApiError> {
+    let role =
+        call.caller.role().ok_or_else(|| ApiError::denied("This is done by people, not by programs."))?;
     Ok(By { actor: &call.actor, role, now: call.now })
 }
 
@@ -266,6 +270,23 @@ impl From<PeopleError> for ApiError {
                 let message = format!("Too many attempts; please wait {wait_secs} seconds.");
                 Self::retry_after(Code::RateLimited, message, wait_secs)
             }
+            PeopleError::WrongCode => Self::new(
+                Code::WrongCredentials,
+                "The code is wrong, too old, or was used already; take the next one of your app.",
+            ),
+            PeopleError::CodeNeeded => {
+                Self::new(Code::MfaRequired, "Log in again, and send the code of your authenticator app.")
+            }
+            PeopleError::AlreadyEnrolled => {
+                Self::conflict("You have a second factor already; disable it first to set up another.")
+            }
+            PeopleError::NotEnrolled => {
+                Self::conflict("You have no second factor; set one up under /api/v1/auth/mfa/setup.")
+            }
+            PeopleError::NoSuchKey => Self::not_found("key"),
+            PeopleError::ScopeNotGiven(scope) => {
+                Self::field("scopes", format!("{scope} is not yours to give to a program"))
+            }
             PeopleError::NoSuchStaff => Self::not_found("user"),
             PeopleError::MayNotManage => Self::denied("Your role may not manage accounts of that role."),
             PeopleError::LastOwner => {
@@ -278,7 +299,10 @@ impl From<PeopleError> for ApiError {
             PeopleError::AlreadyClaimed => Self::conflict("The first admin exists already; log in."),
             PeopleError::Read(error) => error.into(),
             PeopleError::Commit(error) => error.into(),
-            PeopleError::Password(_) | PeopleError::Entropy(_) | PeopleError::Sign => Self::internal(&error),
+            PeopleError::Password(_)
+            | PeopleError::Entropy(_)
+            | PeopleError::Sealed(_)
+            | PeopleError::Sign => Self::internal(&error),
         }
     }
 }
