@@ -241,7 +241,8 @@ async fn a_program_may_do_what_its_scopes_say_until_it_is_revoked() {
     let nothing = make(json!([]), json!({})).await.expect(201);
     let nothing = edge.client.token(nothing["key"].as_str().unwrap());
     assert_eq!(nothing.get("/api/v1/customers").await.status, 403, "a key without scopes may do nothing");
-    let soon = make(json!(["services:read"]), json!({ "expires_at": "2026-03-01T09:00:00Z" })).await.expect(201);
+    let soon =
+        make(json!(["services:read"]), json!({ "expires_at": "2026-03-01T09:00:00Z" })).await.expect(201);
     let soon = edge.client.token(soon["key"].as_str().unwrap());
     soon.get("/api/v1/services").await.expect(200);
     edge.hand.advance(Duration::from_secs(3_600));

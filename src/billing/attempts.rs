@@ -107,7 +107,9 @@ impl Attempts {
             return Ok(Begun { payment: payment.clone(), instruction: None });
         }
         if made.len() >= MOST_ATTEMPTS {
-            return Err(BillingError::rule("this was tried too often; make a new order, or ask your provider"));
+            return Err(BillingError::rule(
+                "this was tried too often; make a new order, or ask your provider",
+            ));
         }
         let payer = self.payer(owner).await?;
         let own_phone = payer.phone.as_ref().map(|phone| phone.as_str().to_owned());
@@ -116,7 +118,8 @@ impl Attempts {
             return Err(BillingError::field("phone", "is needed for this way to pay"));
         }
         let payment = self.created(&order, provider, now)?;
-        let payload = json!({ "customer_id": owner, "provider": payment.provider.name(), "order_id": order.id });
+        let payload =
+            json!({ "customer_id": owner, "provider": payment.provider.name(), "order_id": order.id });
         let unit = Unit::once(self.0.parts.entropy.uuid_v7(now)?)
             .create::<Payments>(&payment.id, &payment)?
             .event("payment.created", payment.id, payload);
@@ -201,7 +204,7 @@ impl Attempts {
         let Started { checkout, url, instruction } = started;
         let change = |payment: &mut Payment| {
             payment.status = PaymentStatus::Pending;
-            payment.checkout = checkout.clone().or(payment.checkout.take());
+            payment.checkout = checkout.clone().or_else(|| payment.checkout.take());
             payment.url.clone_from(&url);
         };
         Ok(Begun { payment: self.change(id, now, change).await?, instruction })
@@ -225,8 +228,11 @@ impl Attempts {
             let mut payment = record.body.clone();
             change(&mut payment);
             payment.updated_at = now;
-            let unit = Unit::once(self.0.parts.entropy.uuid_v7(now)?)
-                .replace::<Payments>(&id, record.version, &payment)?;
+            let unit = Unit::once(self.0.parts.entropy.uuid_v7(now)?).replace::<Payments>(
+                &id,
+                record.version,
+                &payment,
+            )?;
             match submit(store, unit).await {
                 Ok(()) => return Ok(payment),
                 Err(CommitError::Conflict { .. }) if tries < MOST_TRIES => {}
@@ -278,15 +284,23 @@ impl Attempts {
 
     fn named(&self, gateway: &str) -> Result<&Provider, BillingError> {
         let provider = ProviderName::parse(gateway).and_then(|name| self.0.parts.providers.get(name));
-        provider.ok_or_else(|| BillingError::field("gateway", "is not offered here; see /api/v1/payment-gateways"))
+        provider.ok_or_else(|| {
+            BillingError::field("gateway", "is not offered here; see /api/v1/payment-gateways")
+        })
     }
 
-    async fn open_order(&self, owner: SubscriberId, id: OrderId, now: Timestamp) -> Result<Order, BillingError> {
+    async fn open_order(
+        &self,
+        owner: SubscriberId,
+        id: OrderId,
+        now: Timestamp,
+    ) -> Result<Order, BillingError> {
         let found = self.0.parts.store.get::<Orders>(&id).await?.map(|record| record.body);
         let Some(order) = found.filter(|order| order.subscriber_id == owner) else {
             return Err(BillingError::not_found("order", id));
         };
-        let is_open = matches!(order.status, OrderStatus::Open | OrderStatus::Underpaid) && now < order.expires_at;
+        let is_open =
+            matches!(order.status, OrderStatus::Open | OrderStatus::Underpaid) && now < order.expires_at;
         if !is_open {
             return Err(BillingError::rule("this order is not open any more; make a new one"));
         }
@@ -330,7 +344,6 @@ pub(super) fn next_poll(since: Timestamp, now: Timestamp) -> Option<Timestamp> {
     let mut times = POLL_AFTER.iter().map(|after| since.saturating_add(*after).unwrap_or(Timestamp::MAX));
     times.find(|at| *at > now)
 }
-
 
 /// A payer who presses the button again within this is taken to the page that there is.
 const FRESH: SignedDuration = SignedDuration::from_mins(10);

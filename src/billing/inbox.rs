@@ -90,7 +90,8 @@ impl Attempts {
             next_try_at: may_be_money.then_some(now),
         };
         let key = event_key(provider.name(), &hint.kind, &hint.object);
-        let mut unit = Unit::once(self.0.parts.entropy.uuid_v7(now)?).create::<PaymentEvents>(&key, &event)?;
+        let mut unit =
+            Unit::once(self.0.parts.entropy.uuid_v7(now)?).create::<PaymentEvents>(&key, &event)?;
         let id = found.as_ref().map(|record| record.body.id);
         if let Some(record) = found {
             let payment = hinted(&record.body, hint, now);
@@ -114,14 +115,20 @@ impl Attempts {
     }
 
     /// The payment that a hint may be about.
-    async fn about(&self, provider: ProviderName, hint: &Hint) -> Result<Option<Record<Payments>>, BillingError> {
+    async fn about(
+        &self,
+        provider: ProviderName,
+        hint: &Hint,
+    ) -> Result<Option<Record<Payments>>, BillingError> {
         let name = provider.name();
         if let Some(reference) = &hint.reference
             && let Some(found) = self.0.parts.till.by_reference(reference).await?
         {
             return Ok((found.body.provider == provider).then_some(found));
         }
-        for (index, theirs) in [("provider_checkout", &hint.checkout), ("provider_transaction", &hint.transaction)] {
+        for (index, theirs) in
+            [("provider_checkout", &hint.checkout), ("provider_transaction", &hint.transaction)]
+        {
             let Some(theirs) = theirs else { continue };
             let range = Range::Equals(index, IndexValue::Text(provider_key(name, theirs)));
             let found = self.0.parts.store.scan::<Payments>(range, Page::first(1)).await?;

@@ -13,9 +13,7 @@ use super::provider::{CallError, RefundAnswer, Verdict};
 use super::settle::{Settlement, note};
 use crate::domain::ids::PaymentId;
 use crate::domain::money::Money;
-use crate::domain::payment::{
-    Confirmation, Method, Outcome, Payment, PaymentStatus, Refund, RefundStatus,
-};
+use crate::domain::payment::{Confirmation, Method, Outcome, Payment, PaymentStatus, Refund, RefundStatus};
 use crate::domain::payment_event::PaymentEvent;
 use crate::store::contract::{CommitError, IndexValue, Page, Range, Record, Unit};
 use crate::store::tables::money::Payments;
@@ -39,7 +37,7 @@ impl Attempts {
     /// `Provider` where there was no answer; faults of ours. Then nothing changed.
     pub async fn look(&self, id: PaymentId, now: Timestamp) -> Result<Option<Settlement>, BillingError> {
         let payment = self.resumed(self.record(id).await?.body, now).await?;
-        let verdict = self.0.parts.providers.verify(&payment, now).await.map_err(fault)?;
+        let verdict = self.0.parts.providers.verify(&payment, now).await.map_err(|error| fault(&error))?;
         let Verdict::Known { said, back, is_disputed } = verdict else { return Ok(None) };
         if said.reference != payment.reference {
             return Err(BillingError::Provider("it answered about another payment".to_owned()));
@@ -110,7 +108,8 @@ impl Attempts {
     async fn schedule(&self, id: PaymentId, now: Timestamp) -> Result<(), BillingError> {
         let record = self.record(id).await?;
         let mut payment = record.body.clone();
-        let pending = payment.refunds.iter().filter(|one| one.status == RefundStatus::Pending).map(|one| one.at).max();
+        let pending =
+            payment.refunds.iter().filter(|one| one.status == RefundStatus::Pending).map(|one| one.at).max();
         payment.next_poll_at = match (payment.status.is_booked(), pending) {
             // A refund takes days; it is looked after until it is done.
             (true, Some(since)) => next_poll(since, now).or_else(|| now.saturating_add(DAILY).ok()),
@@ -120,7 +119,9 @@ impl Attempts {
         payment.polls = payment.polls.saturating_add(1);
         let is_over = payment.next_poll_at.is_none();
         match payment.status {
-            PaymentStatus::Created | PaymentStatus::Pending if is_over => payment.status = PaymentStatus::Expired,
+            PaymentStatus::Created | PaymentStatus::Pending if is_over => {
+                payment.status = PaymentStatus::Expired
+            }
             PaymentStatus::Unknown if is_over => {
                 payment.status = PaymentStatus::Expired;
                 note(&mut payment, "the gateway never answered about it");
@@ -137,8 +138,11 @@ impl Attempts {
             | PaymentStatus::Disputed => {}
         }
         payment.updated_at = now;
-        let unit = Unit::once(self.0.parts.entropy.uuid_v7(now)?)
-            .replace::<Payments>(&id, record.version, &payment)?;
+        let unit = Unit::once(self.0.parts.entropy.uuid_v7(now)?).replace::<Payments>(
+            &id,
+            record.version,
+            &payment,
+        )?;
         match submit(&self.0.parts.store, unit).await {
             // Somebody else changed it meanwhile; it is still due, and looked at again.
             Ok(()) | Err(CommitError::Conflict { .. }) => Ok(()),
@@ -154,7 +158,8 @@ impl Attempts {
         let payment = self.record(id).await?.body;
         let is_pending = |refund: &&Refund| refund.status == RefundStatus::Pending;
         for refund in payment.refunds.iter().filter(is_pending) {
-            let answer = self.0.parts.providers.refund(&payment, refund, now).await.map_err(fault)?;
+            let answer =
+                self.0.parts.providers.refund(&payment, refund, now).await.map_err(|error| fault(&error))?;
             match answer {
                 RefundAnswer::Done(name) => {
                     self.0.parts.till.refund_answered(id, &refund.key, Ok(name), now).await?;
@@ -184,8 +189,11 @@ impl Attempts {
         for refund in payment.refunds.iter_mut().filter(|refund| refund.key == key) {
             refund.transaction.clone_from(&name);
         }
-        let unit = Unit::once(self.0.parts.entropy.uuid_v7(now)?)
-            .replace::<Payments>(&id, record.version, &payment)?;
+        let unit = Unit::once(self.0.parts.entropy.uuid_v7(now)?).replace::<Payments>(
+            &id,
+            record.version,
+            &payment,
+        )?;
         Ok(submit(&self.0.parts.store, unit).await?)
     }
 
@@ -196,7 +204,8 @@ impl Attempts {
         let found = self.0.parts.store.scan::<PaymentEvents>(range, Page::first(BATCH)).await?;
         for record in found.records {
             let mut event = record.body.clone();
-            let known = self.0.parts.till.by_reference(event.reference.as_deref().unwrap_or_default()).await?;
+            let known =
+                self.0.parts.till.by_reference(event.reference.as_deref().unwrap_or_default()).await?;
             event.tries = event.tries.saturating_add(1);
             event.next_try_at = match (known, self.0.parts.providers.verify(&probe(&event, now), now).await) {
                 (Some(_), _) => None,
@@ -208,8 +217,11 @@ impl Attempts {
                     next_poll(event.received_at, now)
                 }
             };
-            let unit = Unit::once(self.0.parts.entropy.uuid_v7(now)?)
-                .replace::<PaymentEvents>(&record.key, record.version, &event)?;
+            let unit = Unit::once(self.0.parts.entropy.uuid_v7(now)?).replace::<PaymentEvents>(
+                &record.key,
+                record.version,
+                &event,
+            )?;
             submit(&self.0.parts.store, unit).await?;
         }
         Ok(())
@@ -256,7 +268,7 @@ fn count(run: &mut Polled, one: Option<Result<Result<(), BillingError>, tokio::t
     }
 }
 
-fn fault(error: CallError) -> BillingError {
+fn fault(error: &CallError) -> BillingError {
     BillingError::Provider(error.to_string())
 }
 

@@ -17,6 +17,7 @@ mod load;
 mod log;
 mod mail;
 mod moment;
+mod payments;
 mod portal;
 mod radius;
 mod reader;
@@ -36,6 +37,10 @@ pub use http::Http;
 pub use load::{Environment, MAX_FILE_OCTETS, load};
 pub use log::Log;
 pub use mail::{Mail, MailSecurity, MailServer};
+pub use payments::{
+    Flutterwave, FlutterwaveMethod, FlutterwaveSignature, FlutterwaveVersion, Mpesa, Payments, Paystack,
+    ServiceUrl, Stripe,
+};
 pub use portal::{HostName, Portal};
 pub use radius::Radius;
 pub use reader::{Applies, Origin, Setting};
@@ -71,6 +76,8 @@ pub struct Config {
     pub mail: Mail,
     /// How this site does business.
     pub billing: Billing,
+    /// The gateways that take money.
+    pub payments: Payments,
     /// RADIUS over UDP.
     pub radius: Radius,
     /// The command line's way in.
@@ -100,16 +107,23 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         reader.section(root, "gateway", Gateway::read),
         reader.section(root, "mail", Mail::read),
         reader.section(root, "billing", Billing::read),
+        Payments::read(&mut reader, root),
         reader.section(root, "radius", Radius::read),
         reader.section(root, "control", Control::read),
         reader.section(root, "log", Log::read),
         reader.section(root, "secrets", Secrets::read),
     );
     reader.unknown_sections(root);
-    let (site, store, http, portal, gateway, mail, billing, radius, control, log, secrets) = parts;
+    let (site, store, http, portal, mut gateway, mail, billing, payments, radius, control, log, secrets) =
+        parts;
     if reader.is_well() {
         agree(&mut reader, root, (&portal, &gateway, &mail));
+        for (table, problem, remedy) in payments.contradictions(&portal) {
+            reader.contradiction(root, ("payments", table), Wrong::new(problem, remedy));
+        }
     }
+    // Payers reach the pages of the gateways before they may reach anything else.
+    gateway.garden.extend(payments.garden());
     let (settings, site) = reader.finish(site)?;
     Ok(Config {
         development,
@@ -120,6 +134,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         gateway,
         mail,
         billing,
+        payments,
         radius,
         control,
         log,

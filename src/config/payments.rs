@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::Wrong;
+use super::gateway::Garden;
 use super::kind::{Kind, choose, chosen, quoted, text};
 use super::portal::{HostName, Portal};
 use super::reader::{Applies, Reader, Section};
@@ -95,10 +96,16 @@ pub struct Mpesa {
 
 impl Payments {
     pub(super) fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Self {
-        reader.section(root, SECTION, |section| section.tables(&["paystack", "flutterwave", "stripe", "mpesa"]));
+        reader.section(root, SECTION, |section| {
+            section.tables(&["paystack", "flutterwave", "stripe", "mpesa"])
+        });
         Self {
             paystack: reader.inner(root, (SECTION, "paystack", "payments.paystack"), Paystack::read),
-            flutterwave: reader.inner(root, (SECTION, "flutterwave", "payments.flutterwave"), Flutterwave::read),
+            flutterwave: reader.inner(
+                root,
+                (SECTION, "flutterwave", "payments.flutterwave"),
+                Flutterwave::read,
+            ),
             stripe: reader.inner(root, (SECTION, "stripe", "payments.stripe"), Stripe::read),
             mpesa: reader.inner(root, (SECTION, "mpesa", "payments.mpesa"), Mpesa::read),
         }
@@ -109,13 +116,17 @@ impl Payments {
         let mut missing = Vec::new();
         let mut all = |table: &'static str, keys: &[(&'static str, bool)]| {
             let any = keys.iter().any(|(_, is_there)| *is_there);
-            missing.extend(keys.iter().filter(|(_, is_there)| any && !is_there).map(|(key, _)| (table, *key)));
+            missing
+                .extend(keys.iter().filter(|(_, is_there)| any && !is_there).map(|(key, _)| (table, *key)));
         };
         let Self { flutterwave, stripe, mpesa, .. } = self;
         match flutterwave.version {
             FlutterwaveVersion::V3 => all(
                 "flutterwave",
-                &[("secret_key", flutterwave.secret_key.is_some()), ("secret_hash", flutterwave.secret_hash.is_some())],
+                &[
+                    ("secret_key", flutterwave.secret_key.is_some()),
+                    ("secret_hash", flutterwave.secret_hash.is_some()),
+                ],
             ),
             FlutterwaveVersion::V4 => all(
                 "flutterwave",
@@ -128,7 +139,10 @@ impl Payments {
         }
         all(
             "stripe",
-            &[("secret_key", stripe.secret_key.is_some()), ("webhook_secret", stripe.webhook_secret.is_some())],
+            &[
+                ("secret_key", stripe.secret_key.is_some()),
+                ("webhook_secret", stripe.webhook_secret.is_some()),
+            ],
         );
         all(
             "mpesa",
@@ -161,12 +175,38 @@ impl Payments {
         .collect()
     }
 
+    /// What payers have to reach before they may reach anything else: the pages of the gateways that are on.
+    pub(super) fn garden(&self) -> Vec<Garden> {
+        let mut garden = Vec::new();
+        for name in self.names() {
+            let (url, pages, more): (&str, &[&str], &[HostName]) = match name {
+                "paystack" => (self.paystack.base_url.as_str(), PAYSTACK, &self.paystack.checkout_hosts),
+                "stripe" => (self.stripe.base_url.as_str(), STRIPE, &self.stripe.checkout_hosts),
+                "mpesa" => continue,
+                _ => (self.flutterwave.url(), FLUTTERWAVE, &self.flutterwave.checkout_hosts),
+            };
+            garden.extend(pages.iter().filter_map(|name| HostName::parse(name)).map(Garden::Name));
+            garden.extend(more.iter().cloned().map(Garden::Name));
+            // A stand-in serves its pages where it is called.
+            let host =
+                url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next()).unwrap_or_default();
+            if let Ok(address) = host.parse::<std::net::Ipv4Addr>()
+                && !address.is_loopback()
+            {
+                garden.push(Garden::Network(std::net::IpAddr::V4(address).into()));
+            }
+        }
+        garden
+    }
+
     /// What contradicts itself or others; a table, what is wrong, what to do.
     pub(super) fn contradictions(&self, portal: &Portal) -> Vec<(&'static str, String, &'static str)> {
         let mut found: Vec<_> = self
             .missing()
             .into_iter()
-            .map(|(table, key)| (table, format!("{key} is missing"), "give all keys of this gateway, or none"))
+            .map(|(table, key)| {
+                (table, format!("{key} is missing"), "give all keys of this gateway, or none")
+            })
             .collect();
         if !self.names().is_empty() && portal.name.is_none() {
             let problem = "payers come back to the portal, and it has no name".to_owned();
@@ -241,7 +281,11 @@ impl Mpesa {
             consumer_secret: section.optional("consumer_secret", Restart, None),
             callback_token: section.optional("callback_token", Restart, None),
             sources: section.optional("sources", Restart, sources),
-            base_url: section.optional("base_url", Restart, ServiceUrl("https://api.safaricom.co.ke".to_owned())),
+            base_url: section.optional(
+                "base_url",
+                Restart,
+                ServiceUrl("https://api.safaricom.co.ke".to_owned()),
+            ),
         }
     }
 }
@@ -341,6 +385,31 @@ words! {
     }
 }
 
+/// Names that Paystack's pages load from.
+const PAYSTACK: &[&str] =
+    &["checkout.paystack.com", "api.paystack.co", "js.paystack.co", "standard.paystack.co", "paystack.com"];
+/// Names that Flutterwave's pages load from.
+const FLUTTERWAVE: &[&str] = &[
+    "checkout.flutterwave.com",
+    "checkout-v2.flutterwave.com",
+    "checkout-v2.dev-flutterwave.com",
+    "api.flutterwave.com",
+    "flutterwave.com",
+    "cashier.opayweb.com",
+    "cashierapi.opayweb.com",
+];
+/// Names that Stripe's pages load from, as its integration guide on content policies lists them.
+const STRIPE: &[&str] = &[
+    "checkout.stripe.com",
+    "api.stripe.com",
+    "js.stripe.com",
+    "hooks.stripe.com",
+    "m.stripe.com",
+    "m.stripe.network",
+    "q.stripe.com",
+    "b.stripecdn.com",
+    "files.stripe.com",
+];
 const SECTION: &str = "payments";
 /// Longer ones are mistakes.
 const LONGEST_URL: usize = 200;
@@ -351,7 +420,12 @@ mod tests {
 
     #[test]
     fn keys_travel_over_tls_or_not_at_all() {
-        for fine in ["https://api.example.net", "https://api.example.net/v3/", "http://127.0.0.1:9000/x", "http://10.0.0.2"] {
+        for fine in [
+            "https://api.example.net",
+            "https://api.example.net/v3/",
+            "http://127.0.0.1:9000/x",
+            "http://10.0.0.2",
+        ] {
             assert!(ServiceUrl::parse(fine).is_some(), "{fine}");
         }
         for wrong in [

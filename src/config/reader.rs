@@ -66,6 +66,7 @@ const ROOT: &[&str] = &[
     "portal",
     "gateway",
     "mail",
+    "billing",
     "payments",
     "radius",
     "control",

@@ -99,6 +99,9 @@ pub enum StartError {
     /// The gateway's rules cannot be put in force.
     #[error("the gateway cannot be closed to strangers, so nothing is started: {0}")]
     Gateway(#[source] GatewayError),
+    /// The payment gateways.
+    #[error(transparent)]
+    Payments(#[from] super::PaymentsError),
     /// A job is wired twice: our fault.
     #[error(transparent)]
     Jobs(#[from] NameTaken),
@@ -151,7 +154,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         post: &post,
         cycle: &cycle,
     };
-    let app = build_app(&world, &front);
+    let app = build_app(&world, &front)?;
     let claim = offer_claim(&app, &config, &clock).await?;
     let (stop_doors, stop_jobs) = (CancellationToken::new(), CancellationToken::new());
     let jobs = Jobs::new();
@@ -392,7 +395,7 @@ struct Front<'a> {
     cycle: &'a Activator,
 }
 
-fn build_app(world: &World<'_>, front: &Front<'_>) -> App {
+fn build_app(world: &World<'_>, front: &Front<'_>) -> Result<App, super::PaymentsError> {
     let Front { access, enforcer, health, passwords, post, cycle } = *front;
     let World { config, clock, entropy, store, vault } = *world;
     let site = &config.site;
@@ -401,6 +404,8 @@ fn build_app(world: &World<'_>, front: &Front<'_>) -> App {
     let catalogue = Catalogue::new(store, entropy, vault, site.currency, &site.timezone, prover);
     let subscribers = Subscribers::new(store.clone(), entropy.clone(), passwords.clone());
     let billing = super::money::billing(&Money { config, store, entropy, catalogue: &catalogue, cycle });
+    let gateways = super::payments::providers(&config.payments)?;
+    let billing = billing.with_gateways(gateways, desk::origin(config));
     let reception = desk::reception(&Desk {
         config,
         clock,
@@ -415,7 +420,7 @@ fn build_app(world: &World<'_>, front: &Front<'_>) -> App {
         post,
         billing: &billing,
     });
-    App::new(api::Parts {
+    Ok(App::new(api::Parts {
         store: store.clone(),
         vault: vault.clone(),
         people,
@@ -433,7 +438,7 @@ fn build_app(world: &World<'_>, front: &Front<'_>) -> App {
             timezone: site.timezone.clone(),
             demands_second_factor: site.require_second_factor,
         },
-    })
+    }))
 }
 
 /// Writes the claim for the first admin where only the daemon's user and root can read it: beside

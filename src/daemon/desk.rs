@@ -70,10 +70,15 @@ fn settings(mail: &Mail, host: String, port: u16) -> Result<SmtpSettings, MailEr
     Ok(SmtpSettings { host, port, security, login, from: mail.from.clone().unwrap_or_default() })
 }
 
+/// Where the portal's pages are.
+pub(super) fn origin(config: &Config) -> String {
+    let name = config.portal.name.as_ref().map(crate::config::HostName::as_str);
+    format!("https://{}", name.unwrap_or("localhost"))
+}
+
 /// The journeys of subscribers.
 pub(super) fn reception(desk: &Desk<'_>) -> Reception {
     let portal = &desk.config.portal;
-    let name = portal.name.as_ref().map(crate::config::HostName::as_str);
     Reception::new(Parts {
         store: desk.store.clone(),
         vault: desk.vault.clone(),
@@ -88,7 +93,7 @@ pub(super) fn reception(desk: &Desk<'_>) -> Reception {
         clock: desk.clock.clone(),
         signup: SignupSettings {
             open: portal.signup && portal.is_on() && desk.post.has_server(),
-            origin: format!("https://{}", name.unwrap_or("localhost")),
+            origin: origin(desk.config),
             site: desk.config.site.name.clone(),
         },
     })

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::desk::SendMail;
 use super::disk::Disk;
 use super::money::TurnSubscriptions;
+use super::payments::AskAboutPayments;
 use crate::access::Access;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
@@ -55,11 +56,15 @@ pub(super) fn start(
         EndSilent { access: Arc::clone(&access), interval: Arc::clone(interim_secs), listening_since: now };
     let mail = SendMail { post: (*post).clone(), health: health.clone() };
     let billing = TurnSubscriptions::new(app.billing.till.clone(), store.clone(), health.clone());
+    let attempts = app.billing.attempts.clone();
+    let wake_payments = attempts.activator();
+    let payments = AskAboutPayments { attempts, health: health.clone(), unanswered: 0 };
     let watch = Watch { access, people: app.people.clone(), store: store.clone(), disk, health };
     Ok(vec![
         jobs.start(flush, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(silent, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(billing, (*cycle).clone(), now, (*clock).clone(), stop.clone())?,
+        jobs.start(payments, wake_payments, now, (*clock).clone(), stop.clone())?,
         jobs.start(watch, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(mail, post.activator(), now, (*clock).clone(), stop.clone())?,
         jobs.start(Retention { store, fed: 0 }, Activator::new(), now, (*clock).clone(), stop.clone())?,

@@ -14,6 +14,7 @@ mod life;
 mod metrics;
 mod money;
 mod notify;
+mod payments;
 mod portal;
 
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 pub use boot::{StartError, start};
 pub use desk::MailError;
 pub use life::{RunError, run};
+pub use payments::PaymentsError;
 pub use portal::PortalError;
 
 use crate::access::{Access, SessionDefaults};

@@ -137,16 +137,15 @@ impl Flutterwave {
             customer: Customer { email: attempt.email, name: attempt.name, phonenumber: attempt.phone },
             customizations: Look { title: attempt.title },
         })?;
-        let reply = to.send(&self.signed(Request::post(self.settings.site.at("/v3/payments"), JSON, body))).await?;
+        let reply =
+            to.send(&self.signed(Request::post(self.settings.site.at("/v3/payments"), JSON, body))).await?;
         let answer: Envelope<Link> = wire::read(&reply)?;
         match answer.data {
             Some(data) if answer.status == "success" && reply.is_good() => {
                 let url = self.settings.site.page(&data.link)?;
                 Ok(Started { checkout: None, url: Some(url), instruction: None })
             }
-            Some(_) | None => {
-                Err(CallError::Refused(wire::reason(answer.message.as_deref(), reply.status)))
-            }
+            Some(_) | None => Err(CallError::Refused(wire::reason(answer.message.as_deref(), reply.status))),
         }
     }
 
@@ -220,7 +219,9 @@ impl Flutterwave {
         refund: &Refund,
     ) -> Result<RefundAnswer, CallError> {
         let Some(transaction) = &payment.transaction else {
-            return Ok(RefundAnswer::Refused("the provider's own number of the payment is not known".to_owned()));
+            return Ok(RefundAnswer::Refused(
+                "the provider's own number of the payment is not known".to_owned(),
+            ));
         };
         let note = format!("{}/{}", payment.reference, refund.key);
         let (_, known) = self.given(to, payment).await?;
@@ -233,7 +234,9 @@ impl Flutterwave {
         let reply = to.send(&self.signed(Request::post(self.settings.site.at(&path), JSON, body))).await?;
         let answer: Envelope<Given> = wire::read(&reply)?;
         match answer.data {
-            Some(data) if answer.status == "success" && reply.is_good() => Ok(answered(&data.status, &data.id)),
+            Some(data) if answer.status == "success" && reply.is_good() => {
+                Ok(answered(&data.status, &data.id))
+            }
             Some(_) | None => {
                 Ok(RefundAnswer::Refused(wire::reason(answer.message.as_deref(), reply.status)))
             }
@@ -245,7 +248,8 @@ impl Flutterwave {
         if !sign::is_token(&self.settings.secret_hash, given) {
             return Err(NotTaken::Signature);
         }
-        let Event { event, data } = serde_json::from_slice(delivery.body).map_err(|_| NotTaken::Unreadable)?;
+        let Event { event, data } =
+            serde_json::from_slice(delivery.body).map_err(|_| NotTaken::Unreadable)?;
         let status = data.status.unwrap_or_default();
         let transaction = data.transaction_id.as_ref().unwrap_or(&data.id).to_string();
         Ok(Hint {

@@ -220,7 +220,8 @@ impl FlutterwaveV4 {
                 taken::<Charge>(&self.send(to, Request::get(url), now).await?)?
             }
             None => {
-                let url = self.settings.site.at(&format!("/charges?reference={}", wire::part(&payment.reference)));
+                let url =
+                    self.settings.site.at(&format!("/charges?reference={}", wire::part(&payment.reference)));
                 let all = taken::<Vec<Charge>>(&self.send(to, Request::get(url), now).await?)?;
                 all.unwrap_or_default().into_iter().find(|one| one.reference == payment.reference)
             }
@@ -236,7 +237,9 @@ impl FlutterwaveV4 {
         let mut fee = None;
         for one in &charge.fees {
             let more = wire::major(&one.amount, &charge.currency)?;
-            fee = Some(fee.map_or(more, |sum: crate::domain::money::Money| sum.checked_add(more).unwrap_or(sum)));
+            fee = Some(
+                fee.map_or(more, |sum: crate::domain::money::Money| sum.checked_add(more).unwrap_or(sum)),
+            );
         }
         let back = if payment.status.is_booked() { self.back(to, payment, now).await? } else { 0 };
         let kind = charge.payment_method_details.map(|details| details.r#type).unwrap_or_default();
@@ -278,7 +281,9 @@ impl FlutterwaveV4 {
         now: Timestamp,
     ) -> Result<RefundAnswer, CallError> {
         let Some(charge) = &payment.transaction else {
-            return Ok(RefundAnswer::Refused("the provider's own number of the payment is not known".to_owned()));
+            return Ok(RefundAnswer::Refused(
+                "the provider's own number of the payment is not known".to_owned(),
+            ));
         };
         let reply = match &refund.transaction {
             Some(known) => {

@@ -37,7 +37,8 @@ pub struct Settings {
 }
 
 /// Why nothing goes back by itself.
-pub const NO_REFUNDS: &str = "M-Pesa gives nothing back by this way; pay it back from the M-Pesa portal, by hand";
+pub const NO_REFUNDS: &str =
+    "M-Pesa gives nothing back by this way; pay it back from the M-Pesa portal, by hand";
 
 /// M-Pesa.
 #[derive(Debug)]
@@ -148,7 +149,9 @@ impl Mpesa {
         let amount = whole(attempt.amount)?;
         let phone = attempt.phone.map(digits).filter(|digits| (10..=15).contains(&digits.len()));
         let phone = phone.ok_or_else(|| {
-            CallError::NotSent("M-Pesa needs the payer's number with its country, as +254712345678".to_owned())
+            CallError::NotSent(
+                "M-Pesa needs the payer's number with its country, as +254712345678".to_owned(),
+            )
         })?;
         let (password, timestamp) = self.password(attempt.now);
         let token = self.settings.callback_token.expose_text().unwrap_or_default();
@@ -224,7 +227,8 @@ impl Mpesa {
 
     pub(super) fn read(&self, delivery: &Delivery<'_>) -> Result<Hint, NotTaken> {
         let token = delivery.token.ok_or(NotTaken::Signature)?;
-        let from = |network: &IpNet| delivery.source.is_some_and(|source| network.contains(&source.to_canonical()));
+        let from =
+            |network: &IpNet| delivery.source.is_some_and(|source| network.contains(&source.to_canonical()));
         let is_known = self.settings.sources.is_empty() || self.settings.sources.iter().any(from);
         if !sign::is_token(&self.settings.callback_token, token) || !is_known {
             return Err(NotTaken::Signature);
@@ -232,8 +236,10 @@ impl Mpesa {
         let Callback { body: Body { callback } } =
             serde_json::from_slice(delivery.body).map_err(|_| NotTaken::Unreadable)?;
         let items = callback.metadata.map(|metadata| metadata.items).unwrap_or_default();
-        let receipt = items.iter().find(|item| item.name == "MpesaReceiptNumber").map(|item| text(&item.value));
-        let plain = |text: &String| (1..=32).contains(&text.len()) && text.bytes().all(|o| o.is_ascii_alphanumeric());
+        let receipt =
+            items.iter().find(|item| item.name == "MpesaReceiptNumber").map(|item| text(&item.value));
+        let plain =
+            |text: &String| (1..=32).contains(&text.len()) && text.bytes().all(|o| o.is_ascii_alphanumeric());
         Ok(Hint {
             kind: format!("stk_callback:{}", text(&callback.result)),
             object: callback.checkout.clone(),
@@ -247,7 +253,8 @@ impl Mpesa {
     async fn send(&self, to: &Outbound, request: Request, now: Timestamp) -> Result<Reply, CallError> {
         let token = self.token.get(now, self.ask(to)).await?;
         let reply = to.send(&request.bearer(&token)).await?;
-        let is_stale = lenient::<Queried>(&reply).is_ok_and(|one| one.error_code.as_deref() == Some("404.001.03"));
+        let is_stale =
+            lenient::<Queried>(&reply).is_ok_and(|one| one.error_code.as_deref() == Some("404.001.03"));
         if reply.status == 401 || is_stale {
             self.token.forget().await;
             return Err(CallError::NotSent("M-Pesa did not take our access token".to_owned()));

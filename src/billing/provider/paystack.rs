@@ -137,9 +137,7 @@ impl Paystack {
                 let url = self.settings.site.page(&data.authorization_url)?;
                 Ok(Started { checkout: Some(data.access_code), url: Some(url), instruction: None })
             }
-            Some(_) | None => {
-                Err(CallError::Refused(wire::reason(answer.message.as_deref(), reply.status)))
-            }
+            Some(_) | None => Err(CallError::Refused(wire::reason(answer.message.as_deref(), reply.status))),
         }
     }
 
@@ -234,10 +232,12 @@ impl Paystack {
         if !sign::is_sha512_hex(&self.settings.secret_key, delivery.body, given) {
             return Err(NotTaken::Signature);
         }
-        let Event { event, data } = serde_json::from_slice(delivery.body).map_err(|_| NotTaken::Unreadable)?;
+        let Event { event, data } =
+            serde_json::from_slice(delivery.body).map_err(|_| NotTaken::Unreadable)?;
         let of_transaction = data.transaction.and_then(|inner| inner.reference);
         let reference = data.transaction_reference.or(of_transaction).or(data.reference);
-        let object = data.id.map(|id| id.to_string()).or_else(|| reference.clone()).ok_or(NotTaken::Unreadable)?;
+        let object =
+            data.id.map(|id| id.to_string()).or_else(|| reference.clone()).ok_or(NotTaken::Unreadable)?;
         Ok(Hint { kind: event, object, reference, checkout: None, transaction: None, receipt: None })
     }
 
@@ -267,4 +267,3 @@ fn method(channel: Option<&str>) -> Method {
         Some(_) | None => Method::Card,
     }
 }
-

@@ -63,7 +63,9 @@ fn is_sha256(secret: &Secret, parts: &[&[u8]], given: &[u8]) -> bool {
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     let text = text.trim();
-    if text.is_empty() || !text.len().is_multiple_of(2) || !text.bytes().all(|octet| octet.is_ascii_hexdigit())
+    if text.is_empty()
+        || !text.len().is_multiple_of(2)
+        || !text.bytes().all(|octet| octet.is_ascii_hexdigit())
     {
         return None;
     }

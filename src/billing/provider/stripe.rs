@@ -65,7 +65,11 @@ struct Session {
 #[serde(untagged)]
 enum Intent {
     Named(String),
-    Whole { id: String, #[serde(default)] latest_charge: Option<Charge> },
+    Whole {
+        id: String,
+        #[serde(default)]
+        latest_charge: Option<Charge>,
+    },
 }
 
 #[derive(Deserialize)]
@@ -88,7 +92,10 @@ enum Charge {
 enum Bookkeeping {
     #[allow(dead_code, reason = "the other form of the same field")]
     Named(String),
-    Whole { fee: i64, currency: String },
+    Whole {
+        fee: i64,
+        currency: String,
+    },
 }
 
 #[derive(Deserialize)]
@@ -179,7 +186,7 @@ impl Stripe {
             (_, Some("expired")) => Outcome::Cancelled,
             (_, Some(_) | None) => Outcome::Pending,
         };
-        let code = session.currency.as_deref().unwrap_or(payment.expected.currency.code());
+        let code = session.currency.as_deref().unwrap_or_else(|| payment.expected.currency.code());
         let currency = wire::currency_of(code)?;
         let amount = from_units(session.amount_total.unwrap_or(0), currency)?;
         let (transaction, charge) = match session.payment_intent {
@@ -269,7 +276,7 @@ impl Stripe {
             kind: r#type,
             // A charge is refunded in parts under its one name; the event's own name tells them apart.
             object: id,
-            reference: object.client_reference_id.or(object.metadata.and_then(|one| one.reference)),
+            reference: object.client_reference_id.or_else(|| object.metadata.and_then(|one| one.reference)),
             checkout: is("checkout.session").then(|| own.clone()),
             transaction: if is("payment_intent") { Some(own) } else { intent },
             receipt: None,
@@ -311,9 +318,7 @@ fn decimals(currency: Currency) -> u32 {
 /// Our amount in Stripe's units; refused where it has decimals that Stripe does not take.
 fn to_units(money: Money) -> Result<i64, CallError> {
     let (ours, theirs) = (money.currency.exponent(), decimals(money.currency));
-    let fault = || {
-        CallError::NotSent(format!("Stripe takes {} with {theirs} decimals only", money.currency))
-    };
+    let fault = || CallError::NotSent(format!("Stripe takes {} with {theirs} decimals only", money.currency));
     if theirs >= ours {
         let factor = 10i64.checked_pow(theirs.saturating_sub(ours)).ok_or_else(fault)?;
         return money.minor.checked_mul(factor).ok_or_else(fault);

@@ -23,7 +23,8 @@ impl Kept {
             return Ok(token.clone());
         }
         // Without it the call itself was not made.
-        let (token, secs) = ask.await.map_err(|error| CallError::NotSent(format!("no access token: {error}")))?;
+        let (token, secs) =
+            ask.await.map_err(|error| CallError::NotSent(format!("no access token: {error}")))?;
         let life = SignedDuration::from_secs(secs.saturating_sub(MARGIN_SECS).max(0));
         *kept = Some((token.clone(), now.saturating_add(life).unwrap_or(now)));
         Ok(token)

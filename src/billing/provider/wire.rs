@@ -58,7 +58,7 @@ impl Site {
         let ours = origin(&self.base_url);
         let fits = match origin(url) {
             Some((scheme, host, port)) => {
-                (scheme == "https" && port.is_none() && self.hosts.iter().any(|one| *one == host))
+                (scheme == "https" && port.is_none() && self.hosts.contains(&host))
                     || ours == Some((scheme, host, port))
             }
             None => false,
@@ -97,7 +97,9 @@ pub(super) fn read<'r, T: Deserialize<'r>>(reply: &'r Reply) -> Result<T, CallEr
 
 /// The reason in a refusal, cut to a length for people.
 pub(super) fn reason(message: Option<&str>, status: u16) -> String {
-    let text = message.filter(|text| !text.is_empty()).map_or_else(|| format!("it answered {status}"), str::to_owned);
+    let text = message
+        .filter(|text| !text.is_empty())
+        .map_or_else(|| format!("it answered {status}"), str::to_owned);
     text.chars().filter(|c| !c.is_control()).take(LONGEST_REASON).collect()
 }
 
@@ -159,7 +161,9 @@ pub(super) fn part(text: &str) -> String {
             out.push(char::from(octet));
         } else {
             out.push('%');
-            out.extend([octet >> 4, octet & 15].into_iter().filter_map(|half| char::from_digit(u32::from(half), 16)));
+            out.extend(
+                [octet >> 4, octet & 15].into_iter().filter_map(|half| char::from_digit(u32::from(half), 16)),
+            );
         }
     }
     out
@@ -167,7 +171,8 @@ pub(super) fn part(text: &str) -> String {
 
 /// A form's body (`application/x-www-form-urlencoded`).
 pub(super) fn form(pairs: &[(&str, &str)]) -> Vec<u8> {
-    let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{}={}", part(name), part(value))).collect();
+    let pairs: Vec<String> =
+        pairs.iter().map(|(name, value)| format!("{}={}", part(name), part(value))).collect();
     pairs.join("&").into_bytes()
 }
 
@@ -186,7 +191,8 @@ mod tests {
 
     #[test]
     fn a_payer_is_sent_only_to_the_providers_own_pages() {
-        let site = Site { base_url: "https://api.paystack.co".into(), hosts: vec!["checkout.paystack.com".into()] };
+        let site =
+            Site { base_url: "https://api.paystack.co".into(), hosts: vec!["checkout.paystack.com".into()] };
         for fine in ["https://checkout.paystack.com/abc", "https://Checkout.Paystack.com/a?b=c#d"] {
             assert_eq!(site.page(fine).unwrap(), fine);
         }

@@ -68,6 +68,7 @@ pub mod customers;
 pub mod edit;
 pub mod error;
 pub mod form;
+pub mod gateways;
 pub mod mfa;
 pub mod nas;
 pub mod openapi;
@@ -81,6 +82,7 @@ pub mod shape;
 pub mod signups;
 pub mod system;
 pub mod users;
+pub mod webhooks;
 pub mod why;
 mod why_given;
 
@@ -95,7 +97,7 @@ pub use shape::{Answer, Window};
 /// Every route of the API, but the two that describe it.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    let resources: [fn() -> Vec<Route>; 17] = [
+    let resources: [fn() -> Vec<Route>; 19] = [
         api_keys::routes,
         audit::routes,
         auth::routes,
@@ -105,6 +107,7 @@ pub fn routes() -> Vec<Route> {
         customer_devices::routes,
         customers::routes,
         mfa::routes,
+        gateways::routes,
         nas::routes,
         plans::routes,
         provisioning::routes,
@@ -113,6 +116,7 @@ pub fn routes() -> Vec<Route> {
         signups::routes,
         system::routes,
         users::routes,
+        webhooks::routes,
     ];
     resources.into_iter().flat_map(|resource| resource()).collect()
 }
