@@ -7,7 +7,9 @@ use super::book::Leaf;
 use super::fault::BillingError;
 use super::grant;
 use super::shop::open_invoices;
+use crate::domain::dunning::Step;
 use crate::domain::ids::{InvoiceId, ServiceId, SubscriberId};
+use crate::domain::invoice::InvoiceStanding;
 use crate::domain::lock::LockReason;
 use crate::domain::money::Money;
 use crate::store::Store;
@@ -26,6 +28,30 @@ impl Open {
     pub(super) async fn of(store: &Store, subscriber: SubscriberId) -> Result<Self, BillingError> {
         let open = open_invoices(store, subscriber).await?;
         Ok(Self { subscriber, standings: open.into_iter().map(|record| (record, false)).collect() })
+    }
+
+    /// The same without one invoice, which somebody else looks after.
+    pub(super) async fn without(
+        store: &Store,
+        subscriber: SubscriberId,
+        invoice: InvoiceId,
+    ) -> Result<Self, BillingError> {
+        let mut open = Self::of(store, subscriber).await?;
+        open.standings.retain(|(record, _)| record.body.invoice_id != invoice);
+        Ok(open)
+    }
+
+    /// Lifts the locks of these services where nothing of what is open holds them.
+    pub(super) async fn lift_for(
+        self,
+        leaf: &mut Leaf,
+        services: &[ServiceId],
+        now: Timestamp,
+    ) -> Result<(), BillingError> {
+        for service in services.iter().filter(|service| !self.holds(**service)) {
+            lift(leaf, *service, now).await?;
+        }
+        Ok(())
     }
 
     /// What is owed in all, minor units.
@@ -75,17 +101,19 @@ impl Open {
         }
         touched.sort_unstable();
         touched.dedup();
-        for service in touched.into_iter().filter(|service| !self.owes_overdue(*service, now)) {
+        for service in touched.into_iter().filter(|service| !self.holds(*service)) {
             lift(leaf, service, now).await?;
         }
         Ok(())
     }
 
-    fn owes_overdue(&self, service: ServiceId, now: Timestamp) -> bool {
+    /// Whether an invoice that dunning has acted upon is still open for a service.
+    fn holds(&self, service: ServiceId) -> bool {
+        let acted = |one: &InvoiceStanding| one.dunned.is_some_and(|(step, _)| step >= Step::Throttle);
         self.standings
             .iter()
             .map(|(record, _)| &record.body)
-            .any(|one| one.owed() > 0 && one.due_at <= now && one.services.contains(&service))
+            .any(|one| one.owed() > 0 && acted(one) && one.services.contains(&service))
     }
 }
 

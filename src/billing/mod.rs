@@ -7,8 +7,10 @@
 mod apply;
 pub mod attempts;
 pub mod book;
+pub mod browse;
 mod change;
 mod contract;
+pub mod correct;
 pub mod counter;
 pub mod cycle;
 pub mod documents;
@@ -32,6 +34,7 @@ use crate::base::entropy::Entropy;
 use crate::store::Store;
 
 pub use attempts::Attempts;
+pub use crate::store::listing::{Listed, Window};
 pub use book::Book;
 pub use fault::BillingError;
 pub use settings::Settings;

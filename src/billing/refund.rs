@@ -11,6 +11,7 @@ use super::book::{Leaf, MOST_TRIES, may_try_again};
 use super::documents::Numbers;
 use super::fault::BillingError;
 use super::settle::{Settlement, Till};
+use super::wallet::UnitExtra;
 use crate::domain::ids::{PaymentId, SubscriberId};
 use crate::domain::ledger::{Account, Entry, PostingKind};
 use crate::domain::lock::{Lock, LockMode, LockReason};
@@ -54,6 +55,7 @@ impl Till {
         &self,
         id: PaymentId,
         wish: &RefundWish,
+        extra: Option<UnitExtra<'_>>,
         now: Timestamp,
     ) -> Result<(Payment, Refund), BillingError> {
         let mut tries = 0;
@@ -66,7 +68,7 @@ impl Till {
             if let Some(known) = record.body.refunds.iter().find(|refund| refund.key == wish.key) {
                 return Ok((record.body.clone(), known.clone()));
             }
-            match self.refund_in(leaf, record, wish, now).await {
+            match self.refund_in(leaf, record, wish, extra, now).await {
                 Err(error) if may_try_again(&error) && tries < MOST_TRIES => {}
                 answer => {
                     (self.wake)();
@@ -81,6 +83,7 @@ impl Till {
         mut leaf: Leaf,
         record: Record<Payments>,
         wish: &RefundWish,
+        extra: Option<UnitExtra<'_>>,
         now: Timestamp,
     ) -> Result<(Payment, Refund), BillingError> {
         let mut payment = record.body.clone();
@@ -106,6 +109,9 @@ impl Till {
         self.take_back(&mut leaf, &payment, amount, PostingKind::Refund, &wish.key, wish.policy, now).await?;
         payment.refunds.push(refund.clone());
         let payment = self.write_refund(&mut leaf, payment, record.version, now)?;
+        if let Some(extra) = extra {
+            leaf.change(extra)?;
+        }
         leaf.commit(now).await?;
         Ok((payment, refund))
     }

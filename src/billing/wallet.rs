@@ -30,6 +30,14 @@ pub struct StatementLine {
 pub type UnitExtra<'a> = &'a (dyn Fn(Unit) -> Result<Unit, CommitError> + Send + Sync);
 
 impl Till {
+    /// Refuses where there is no such subscriber.
+    ///
+    /// # Errors
+    /// `NotFound`, or when the store cannot read.
+    pub async fn must_know(&self, subscriber: SubscriberId) -> Result<(), BillingError> {
+        self.shop.subscriber(subscriber).await.map(|_| ())
+    }
+
     /// What a subscriber has with us.
     ///
     /// # Errors

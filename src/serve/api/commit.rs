@@ -18,7 +18,7 @@ use super::error::{ApiError, Code};
 use super::shape::Answer;
 use crate::base::secret::Secret;
 use crate::store::SealedSecret;
-use crate::store::contract::{CommitError, Unit};
+pub(super) use crate::store::contract::{CommitError, Unit};
 use crate::store::draft::Draft;
 use crate::store::tables::{KeptAnswer, KeptAnswers};
 

@@ -84,6 +84,8 @@ codes! {
     ValidationError = 422, "validation_error", false;
     /// A rule of the business forbids it.
     RuleViolation = 422, "business_rule_violation", false;
+    /// The wallet does not hold enough.
+    NotEnoughMoney = 402, "not_enough_money", false;
     /// The `Idempotency-Key` was used for another request.
     KeyReused = 422, "idempotency_key_reused", false;
     /// Too many attempts; see `Retry-After`.
@@ -92,6 +94,8 @@ codes! {
     Internal = 500, "internal_error", false;
     /// Too much to do; see `Retry-After`.
     Busy = 503, "busy", true;
+    /// The payment service did not do it.
+    ProviderUnavailable = 502, "payment_provider_unavailable", true;
     /// The store cannot read or write now.
     StoreUnavailable = 503, "store_unavailable", true;
     /// The gateway did not do it.

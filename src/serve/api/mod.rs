@@ -68,10 +68,17 @@ pub mod customers;
 pub mod edit;
 pub mod error;
 pub mod form;
+<<<<<<< HEAD
 pub mod gateways;
+=======
+pub mod invoices;
+pub mod ledger;
+>>>>>>> trunk
 pub mod mfa;
+pub mod money;
 pub mod nas;
 pub mod openapi;
+pub mod payments;
 pub mod plans;
 pub mod provisioning;
 pub mod route;
@@ -97,7 +104,11 @@ pub use shape::{Answer, Window};
 /// Every route of the API, but the two that describe it.
 #[must_use]
 pub fn routes() -> Vec<Route> {
+<<<<<<< HEAD
     let resources: [fn() -> Vec<Route>; 19] = [
+=======
+    let resources: &[fn() -> Vec<Route>] = &[
+>>>>>>> trunk
         api_keys::routes,
         audit::routes,
         auth::routes,
@@ -106,9 +117,12 @@ pub fn routes() -> Vec<Route> {
         customer_auth::routes,
         customer_devices::routes,
         customers::routes,
+        invoices::routes,
+        ledger::routes,
         mfa::routes,
         gateways::routes,
         nas::routes,
+        payments::routes,
         plans::routes,
         provisioning::routes,
         services::routes,
@@ -118,7 +132,7 @@ pub fn routes() -> Vec<Route> {
         users::routes,
         webhooks::routes,
     ];
-    resources.into_iter().flat_map(|resource| resource()).collect()
+    resources.iter().flat_map(|resource| resource()).collect()
 }
 
 /// The router of these routes, their aliases and their description.
