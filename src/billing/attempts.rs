@@ -188,14 +188,20 @@ impl Attempts {
                 let payment = self.change(id, now, change).await?;
                 Ok(Begun { payment, instruction: None })
             }
-            Err(CallError::NotSent(why) | CallError::Refused(why)) => {
+            Err(error @ (CallError::NotSent(_) | CallError::Unfit(_) | CallError::Refused(_))) => {
+                let why = error.to_string();
                 tracing::warn!(payment.id = %id, provider = name, why, "A payment could not begin");
                 let change = |payment: &mut Payment| {
                     payment.status = PaymentStatus::Failed;
                     note(payment, &why);
                 };
                 self.change(id, now, change).await?;
-                Err(BillingError::Provider(why))
+                match error {
+                    CallError::Unfit(sentence) => Err(BillingError::rule(sentence)),
+                    CallError::NotSent(_) | CallError::NoAnswer(_) | CallError::Refused(_) => {
+                        Err(BillingError::Provider(why))
+                    }
+                }
             }
         }
     }

@@ -33,8 +33,8 @@ use std::sync::Arc;
 use crate::base::entropy::Entropy;
 use crate::store::Store;
 
-pub use attempts::Attempts;
 pub use crate::store::listing::{Listed, Window};
+pub use attempts::Attempts;
 pub use book::Book;
 pub use fault::BillingError;
 pub use settings::Settings;

@@ -296,7 +296,7 @@ fn whole(money: Money) -> Result<i64, CallError> {
     let scale = 10i64.checked_pow(money.currency.exponent()).unwrap_or(1);
     match (money.minor.checked_rem(scale), money.minor.checked_div(scale)) {
         (Some(0), Some(units)) => Ok(units),
-        (_, _) => Err(CallError::NotSent(format!(
+        (_, _) => Err(CallError::Unfit(format!(
             "M-Pesa takes whole amounts only, and this one is {money}; choose another way to pay"
         ))),
     }

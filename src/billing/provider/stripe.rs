@@ -318,7 +318,7 @@ fn decimals(currency: Currency) -> u32 {
 /// Our amount in Stripe's units; refused where it has decimals that Stripe does not take.
 fn to_units(money: Money) -> Result<i64, CallError> {
     let (ours, theirs) = (money.currency.exponent(), decimals(money.currency));
-    let fault = || CallError::NotSent(format!("Stripe takes {} with {theirs} decimals only", money.currency));
+    let fault = || CallError::Unfit(format!("Stripe takes {} with {theirs} decimals only", money.currency));
     if theirs >= ours {
         let factor = 10i64.checked_pow(theirs.saturating_sub(ours)).ok_or_else(fault)?;
         return money.minor.checked_mul(factor).ok_or_else(fault);

@@ -15,6 +15,9 @@ pub enum CallError {
     /// Nothing was sent: nothing can have happened.
     #[error("{0}")]
     NotSent(String),
+    /// This provider cannot be asked for it, in a sentence for the payer; nothing was sent.
+    #[error("{0}")]
+    Unfit(String),
     /// It was sent, and what came of it is not known.
     #[error("the provider gave no answer: {0}")]
     NoAnswer(String),

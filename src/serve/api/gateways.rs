@@ -6,9 +6,9 @@ use utoipa::ToSchema;
 
 use super::commit::Once;
 use super::users::rfc3339;
-use super::{Access, Answer, ApiError, App, Call, Code, Route};
+use super::{Access, Answer, ApiError, App, Call, Route};
+use crate::billing::Wish;
 use crate::billing::attempts::Begun;
-use crate::billing::{BillingError, Wish};
 use crate::domain::money::Money;
 use crate::domain::payment::Payment;
 use crate::domain::text::Phone;
@@ -142,7 +142,7 @@ async fn begin(app: App, call: Call) -> Result<Answer, ApiError> {
     };
     let what = what(&app, &body)?;
     let by = (gateway, phone.as_ref().map(Phone::as_str));
-    let begun = app.reception.pay(owner, &what, by, &call.actor, call.now).await.map_err(refused)?;
+    let begun = app.reception.pay(owner, &what, by, &call.actor, call.now).await?;
     once.keep_after(answer(begun)).await
 }
 
@@ -205,24 +205,4 @@ fn text<'b>(body: &'b Map<String, Value>, name: &str) -> Result<Option<&'b str>,
 fn id<T: std::str::FromStr>(body: &Map<String, Value>, name: &str) -> Result<T, ApiError> {
     let parsed = text(body, name)?.and_then(|text| text.parse().ok());
     parsed.ok_or_else(|| ApiError::field(name, "must be an id"))
-}
-
-/// A refusal of billing as an answer.
-pub(super) fn refused(error: BillingError) -> ApiError {
-    match error {
-        BillingError::NotFound { what, .. } => ApiError::not_found(what),
-        BillingError::Field { field, message } => ApiError::field(field, message),
-        BillingError::Rule(sentence) => ApiError::rule(sentence),
-        BillingError::Short { .. } | BillingError::Money(_) => ApiError::rule(error.to_string()),
-        BillingError::Repeated(_) => ApiError::conflict("This was done before."),
-        BillingError::Provider(why) => {
-            let message =
-                format!("The payment could not begin: {why}. Try again, or choose another way to pay.");
-            ApiError::retry_after(Code::Busy, message, 5)
-        }
-        BillingError::Ledger(error) => ApiError::internal(&error),
-        BillingError::Entropy(error) => error.into(),
-        BillingError::Read(error) => error.into(),
-        BillingError::Commit(error) => error.into(),
-    }
 }

@@ -68,12 +68,9 @@ pub mod customers;
 pub mod edit;
 pub mod error;
 pub mod form;
-<<<<<<< HEAD
 pub mod gateways;
-=======
 pub mod invoices;
 pub mod ledger;
->>>>>>> trunk
 pub mod mfa;
 pub mod money;
 pub mod nas;
@@ -104,11 +101,7 @@ pub use shape::{Answer, Window};
 /// Every route of the API, but the two that describe it.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-<<<<<<< HEAD
-    let resources: [fn() -> Vec<Route>; 19] = [
-=======
     let resources: &[fn() -> Vec<Route>] = &[
->>>>>>> trunk
         api_keys::routes,
         audit::routes,
         auth::routes,

@@ -81,7 +81,7 @@ async fn take(
             Err(ApiError::new(Code::BadRequest, "The body is not what this gateway sends."))
         }
         Err(InboxError::NotTaken(NotTaken::NotConfigured)) => Err(ApiError::not_found("gateway")),
-        Err(InboxError::Billing(error)) => Err(super::gateways::refused(error)),
+        Err(InboxError::Billing(error)) => Err(error.into()),
     }
 }
 
