@@ -15,6 +15,7 @@
 //! | ports | [`store`], [`nas`], [`notify`] | what outlives the process; what differs by maker of NAS; how messages leave |
 //! | use cases | [`access`], [`people`], [`catalogue`], [`enforce`] | who gets on; who works here; what is sold; that the network does it |
 //! | use cases | [`billing`] | money: orders, invoices, payments, the ledger that they all end in |
+//! | use cases | [`paper`] | what is printed: invoices, receipts, statements, voucher sheets |
 //! | journeys | [`reception`] | what takes several of them: a subscriber who signs up, logs in, goes online |
 //! | doors | [`serve`] | RADIUS, HTTP API, portal, control socket |
 //! | wiring | [`config`], [`daemon`], [`cli`] | one file in, one process out |
@@ -31,6 +32,7 @@ pub mod enforce;
 pub mod firewall;
 pub mod nas;
 pub mod notify;
+pub mod paper;
 pub mod people;
 pub mod radius;
 pub mod reception;

@@ -128,7 +128,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("http_body_util", HTTP),
     ("tower", HTTP),
     ("utoipa", &["serve/api"]),
-    ("askama", &["serve/portal"]),
+    ("askama", &["serve/portal", "paper"]),
     // In notify because the client of outgoing calls asks for the process's TLS provider.
     ("rustls", &["serve/http", "serve/portal", "daemon", "notify/outbound.rs"]),
     ("tokio_rustls", &["serve/http", "serve/portal", "daemon"]),
@@ -141,6 +141,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("totp_rs", &["people"]),
     // Documents as PDF.
     ("krilla", &["paper"]),
+    // Reads the widths of the fonts' characters, where lines are broken; krilla stands on it.
+    ("skrifa", &["paper"]),
     ("qrcode", &["paper"]),
     ("jsonwebtoken", &["people", "platform"]),
     // The store.
@@ -153,6 +155,7 @@ const CRATES: &[(&str, &[&str])] = &[
         &[
             "base",
             "domain/ledger.rs",
+            "domain/audit.rs",
             "store",
             "access",
             "people",

@@ -14,10 +14,12 @@ pub mod correct;
 pub mod counter;
 pub mod cycle;
 pub mod documents;
+pub mod dunning;
 pub mod fault;
 pub mod grant;
 pub mod inbox;
 pub mod looking;
+pub mod own;
 pub mod proof;
 pub mod provider;
 pub mod refund;
@@ -54,6 +56,8 @@ pub struct Billing {
     pub attempts: Attempts,
     /// How this site does business.
     pub settings: Settings,
+    /// Whether the time is believed.
+    pub watch: dunning::ClockWatch,
 }
 
 impl Billing {
@@ -83,7 +87,7 @@ impl Billing {
             origin: String::new(),
             site: settings.seller.name.clone(),
         });
-        Self { book, shop, till, attempts, settings: settings.clone() }
+        Self { book, shop, till, attempts, settings: settings.clone(), watch: dunning::ClockWatch::new() }
     }
 
     /// The same with these gateways; payers come back to the portal at `origin`.

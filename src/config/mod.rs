@@ -9,6 +9,7 @@
 
 mod billing;
 mod control;
+mod dunning;
 mod fault;
 mod gateway;
 mod http;
@@ -31,6 +32,7 @@ use std::path::Path;
 
 pub use billing::{Billing, Series};
 pub use control::Control;
+pub use dunning::Dunning;
 pub use fault::Fault;
 pub use gateway::{Garden, Gateway};
 pub use http::Http;
@@ -78,6 +80,8 @@ pub struct Config {
     pub billing: Billing,
     /// The gateways that take money.
     pub payments: Payments,
+    /// What happens when an invoice is not paid.
+    pub dunning: Dunning,
     /// RADIUS over UDP.
     pub radius: Radius,
     /// The command line's way in.
@@ -108,14 +112,28 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         reader.section(root, "mail", Mail::read),
         reader.section(root, "billing", Billing::read),
         Payments::read(&mut reader, root),
+        reader.section(root, "dunning", Dunning::read),
         reader.section(root, "radius", Radius::read),
         reader.section(root, "control", Control::read),
         reader.section(root, "log", Log::read),
         reader.section(root, "secrets", Secrets::read),
     );
     reader.unknown_sections(root);
-    let (site, store, http, portal, mut gateway, mail, billing, payments, radius, control, log, secrets) =
-        parts;
+    let (
+        site,
+        store,
+        http,
+        portal,
+        mut gateway,
+        mail,
+        billing,
+        payments,
+        dunning,
+        radius,
+        control,
+        log,
+        secrets,
+    ) = parts;
     if reader.is_well() {
         agree(&mut reader, root, (&portal, &gateway, &mail));
         for (table, problem, remedy) in payments.contradictions(&portal) {
@@ -135,6 +153,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         mail,
         billing,
         payments,
+        dunning,
         radius,
         control,
         log,

@@ -169,6 +169,26 @@ impl Money {
         let sign = if self.minor < 0 { "-" } else { "" };
         if places == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
     }
+
+    /// As [`Money::decimal`], for people to read: `17,500.00`.
+    #[must_use]
+    pub fn grouped(&self) -> String {
+        let decimal = self.decimal();
+        let (whole, fraction) = decimal.split_once('.').unwrap_or((&decimal, ""));
+        let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |rest| ("-", rest));
+        let mut grouped = String::from(sign);
+        for (place, digit) in digits.chars().enumerate() {
+            if place > 0 && (digits.len() - place).is_multiple_of(3) {
+                grouped.push(',');
+            }
+            grouped.push(digit);
+        }
+        if !fraction.is_empty() {
+            grouped.push('.');
+            grouped.push_str(fraction);
+        }
+        grouped
+    }
 }
 
 /// Shares an amount out by weights so that the parts sum exactly: largest remainder first, and of equal ones the

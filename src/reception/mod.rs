@@ -99,6 +99,12 @@ impl Reception {
         Self(Arc::new(Inner { parts, counting: tokio::sync::Mutex::new(()) }))
     }
 
+    /// The portal's origin, `https://portal.example.net`; `None` where this box has no portal of a name.
+    #[must_use]
+    pub fn portal(&self) -> Option<&str> {
+        Some(self.0.signup.origin.as_str()).filter(|origin| !origin.ends_with("//localhost"))
+    }
+
     /// Money.
     #[must_use]
     pub fn billing(&self) -> &Billing {

@@ -233,7 +233,7 @@ impl ProfileView {
 }
 
 impl OwnServiceView {
-    fn of(one: &AccountService) -> Self {
+    pub(super) fn of(one: &AccountService) -> Self {
         let (service, terms) = (&one.service, &one.service.terms);
         Self {
             id: service.id.to_string(),
@@ -436,7 +436,7 @@ async fn change_password(app: App, call: Call) -> Result<Answer, ApiError> {
 }
 
 /// Money as the number that these frontends sum and show; exact up to 15 digits.
-fn number(money: Money) -> f64 {
+pub(super) fn number(money: Money) -> f64 {
     money.decimal().parse().unwrap_or(0.0)
 }
 

@@ -62,8 +62,10 @@ pub mod auth_events;
 pub mod call;
 pub mod commit;
 pub mod customer;
+pub mod customer_app;
 pub mod customer_auth;
 pub mod customer_devices;
+pub mod customer_money;
 pub mod customers;
 pub mod edit;
 pub mod error;
@@ -75,6 +77,7 @@ pub mod mfa;
 pub mod money;
 pub mod nas;
 pub mod openapi;
+pub mod papers;
 pub mod payments;
 pub mod plans;
 pub mod provisioning;
@@ -107,14 +110,17 @@ pub fn routes() -> Vec<Route> {
         auth::routes,
         auth_events::routes,
         customer::routes,
+        customer_app::routes,
         customer_auth::routes,
         customer_devices::routes,
+        customer_money::routes,
         customers::routes,
         invoices::routes,
         ledger::routes,
         mfa::routes,
         gateways::routes,
         nas::routes,
+        papers::routes,
         payments::routes,
         plans::routes,
         provisioning::routes,

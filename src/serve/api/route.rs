@@ -287,7 +287,10 @@ impl Table {
                 Some((format!("{APP_PREFIX}{rest}"), Arc::clone(methods)))
             })
             .collect();
-        paths.extend(prefixed);
+        // What a resource declares under the app's prefix itself stands.
+        for (path, methods) in prefixed {
+            paths.entry(path).or_insert(methods);
+        }
         Ok(Self { paths })
     }
 }

@@ -38,18 +38,7 @@ impl Told {
 
 /// `17,500.00 NGN`.
 pub(super) fn money(amount: &Money) -> String {
-    let decimal = amount.decimal();
-    let (whole, fraction) = decimal.split_once('.').unwrap_or((&decimal, ""));
-    let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |rest| ("-", rest));
-    let mut grouped = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    let point = if fraction.is_empty() { "" } else { "." };
-    format!("{sign}{grouped}{point}{fraction} {}", amount.currency)
+    format!("{} {}", amount.grouped(), amount.currency)
 }
 
 /// `7.5 Mbit/s`: exact, in the largest unit of which there is at least one.
