@@ -18,6 +18,7 @@ mod load;
 mod log;
 mod mail;
 mod moment;
+mod notify;
 mod payments;
 mod portal;
 mod radius;
@@ -26,6 +27,7 @@ mod reference;
 mod secrets;
 mod site;
 mod size;
+mod sms;
 mod store;
 
 use std::path::Path;
@@ -39,6 +41,7 @@ pub use http::Http;
 pub use load::{Environment, MAX_FILE_OCTETS, load};
 pub use log::Log;
 pub use mail::{Mail, MailSecurity, MailServer};
+pub use notify::{Notify, Quiet};
 pub use payments::{
     Flutterwave, FlutterwaveMethod, FlutterwaveSignature, FlutterwaveVersion, Mpesa, Payments, Paystack,
     ServiceUrl, Stripe,
@@ -50,6 +53,7 @@ pub use reference::{SecretError, SecretRef};
 pub use secrets::{BOX_KEY_OCTETS, Secrets, box_key};
 pub use site::{Site, TaxRate};
 pub use size::ByteSize;
+pub use sms::{Country, HeaderLine, Sms, SmsContent, SmsMethod, SmsProvider, Template, TermiiRoute};
 pub use store::{Engine, Store};
 
 use fault::Wrong;
@@ -76,6 +80,10 @@ pub struct Config {
     pub gateway: Gateway,
     /// How messages to subscribers leave.
     pub mail: Mail,
+    /// The carrier of text messages.
+    pub sms: Sms,
+    /// When and in which order people are written to.
+    pub notify: Notify,
     /// How this site does business.
     pub billing: Billing,
     /// The gateways that take money.
@@ -110,6 +118,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         reader.section(root, "portal", Portal::read),
         reader.section(root, "gateway", Gateway::read),
         reader.section(root, "mail", Mail::read),
+        reader.section(root, "sms", Sms::read),
+        reader.section(root, "notify", Notify::read),
         reader.section(root, "billing", Billing::read),
         Payments::read(&mut reader, root),
         reader.section(root, "dunning", Dunning::read),
@@ -126,6 +136,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         portal,
         mut gateway,
         mail,
+        sms,
+        notify,
         billing,
         payments,
         dunning,
@@ -135,7 +147,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         secrets,
     ) = parts;
     if reader.is_well() {
-        agree(&mut reader, root, (&portal, &gateway, &mail));
+        agree(&mut reader, root, (&portal, &gateway, &mail, &sms));
         for (table, problem, remedy) in payments.contradictions(&portal) {
             reader.contradiction(root, ("payments", table), Wrong::new(problem, remedy));
         }
@@ -151,6 +163,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         portal,
         gateway,
         mail,
+        sms,
+        notify,
         billing,
         payments,
         dunning,
@@ -163,8 +177,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
 }
 
 /// What sections must agree on; looked at once each of them is well by itself.
-fn agree(reader: &mut Reader<'_>, root: &toml::de::DeTable<'_>, parts: (&Portal, &Gateway, &Mail)) {
-    let (portal, gateway, mail) = parts;
+fn agree(reader: &mut Reader<'_>, root: &toml::de::DeTable<'_>, parts: (&Portal, &Gateway, &Mail, &Sms)) {
+    let (portal, gateway, mail, sms) = parts;
     let mut refuse = |section: &'static str, key: &'static str, problem: String, remedy: &'static str| {
         reader.contradiction(root, (section, key), Wrong::new(problem, remedy));
     };
@@ -214,6 +228,9 @@ fn agree(reader: &mut Reader<'_>, root: &toml::de::DeTable<'_>, parts: (&Portal,
         refuse("gateway", "access", error.to_string(), "see the annotated edge.toml");
     }
     agree_on_mail(&mut refuse, mail);
+    for (key, problem, remedy) in sms.contradictions() {
+        refuse("sms", key, problem, remedy);
+    }
 }
 
 fn agree_on_mail(refuse: &mut impl FnMut(&'static str, &'static str, String, &'static str), mail: &Mail) {

@@ -17,6 +17,8 @@ mod money;
 mod notify;
 mod payments;
 mod portal;
+mod sms;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,6 +33,7 @@ pub use desk::MailError;
 pub use life::{RunError, run};
 pub use payments::PaymentsError;
 pub use portal::PortalError;
+pub use words::WordsError;
 
 use crate::access::{Access, SessionDefaults};
 use crate::base::secret::Secret;
