@@ -13,6 +13,7 @@ mod local;
 mod locals;
 mod log;
 mod meter;
+mod owed;
 mod restart;
 mod shards;
 mod table;
@@ -32,6 +33,7 @@ pub use class::{CLASS_LENGTH, ClassKey};
 pub use local::{Due, Holder, LocalError, LocalSession, Opened, SessionDefaults};
 pub use log::{AuthLog, EVENTS_PER_FLUSH, FlushError, Noted};
 pub use meter::OpenSession;
+pub use owed::{OwedChange, Wanted};
 pub use restart::Restart;
 pub use voucher::{FirstUse, FirstUsed, VoucherLogins};
 pub use why::{CaptiveDevice, Decision, Explained, Explanation, WaitingSignup};
@@ -41,9 +43,11 @@ pub use crate::store::contract::CommitError as RecordError;
 pub use crate::store::snapshot::{Login, NasEntry, NasView};
 
 use crate::base::entropy::Entropy;
-use crate::domain::entitlement::{Usage, period_start};
+use crate::domain::entitlement::{Usage, Used, period_start};
 use crate::domain::ids::ServiceId;
+use crate::domain::period::local_day;
 use crate::domain::provisioning::Proof;
+use crate::domain::usage_terms::FairUseWindow;
 use crate::store::Store;
 use crate::store::contract::ReadError;
 use crate::store::snapshot::Snapshot;
@@ -145,8 +149,15 @@ impl Access {
     /// What a service has used of the period that covers `now`.
     #[must_use]
     pub fn usage(&self, login: &Login, now: Timestamp) -> Usage {
-        let period = period_start(&login.service.intervals, now);
-        self.sessions.usage(login.service.id, period)
+        self.used(login, now).period
+    }
+
+    /// The same, with what was used of the fair-use window of its terms.
+    pub(crate) fn used(&self, login: &Login, now: Timestamp) -> Used {
+        let service = &login.service;
+        let window = service.terms.usage.fair_use.as_ref().map_or(FairUseWindow::Period, |fair| fair.window);
+        let period = period_start(&service.intervals, now);
+        self.sessions.used(service.id, period, window, local_day(now, &self.zone))
     }
 
     /// What can be shown about a service's enforcement at its NAS: a session that was granted

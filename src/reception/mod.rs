@@ -6,16 +6,22 @@
 //! | [`online`] | from a device and a subscriber to packets that pass, and back |
 //! | [`ending`] | staff end a session, or its owner from another device |
 //! | [`visit`] | a subscriber logs in, looks at their account, leaves |
+//! | [`paying`] | a subscriber pays by a gateway |
 //! | [`progress`] | how far they are, told to whoever has the id alone |
 //! | [`voucher`] | somebody uses a voucher |
+//! | [`messages`] | what staff do about messages and the channels they go by |
+//! | [`resume`] | money has come: devices that waited for it go online by themselves |
 //! | [`signup`] | somebody becomes a subscriber: form, mail, confirmation |
 //!
 //! The one rule: facts are committed first, then the kernel is told, then the person: nobody is told that
 //! they are online before packets pass.
 
 pub mod ending;
+pub mod messages;
 pub mod online;
+pub mod paying;
 pub mod progress;
+pub mod resume;
 pub mod signup;
 mod signup_confirm;
 mod signup_limits;
@@ -41,6 +47,7 @@ use crate::store::vault::Vault;
 
 pub use ending::{Ended, NotEnded, OwnDevice};
 pub use online::{Online, Unconnected};
+pub use paying::PayFor;
 pub use signup::{ConfirmOutcome, Confirmed, SignupError, SignupForm, SignupPlace, SignupView};
 pub use visit::{Account, AccountService, Arrived, ReceptionError};
 pub use voucher::{RedeemError, Redeemed, Redeemer, StillOpen};

@@ -367,7 +367,8 @@ impl Reception {
 
     fn is_spent(&self, service: ServiceId, now: Timestamp) -> bool {
         let login = self.0.access.snapshot().service(service);
-        login.is_some_and(|login| self.0.access.entitlement(&login, now) == Err(Refusal::QuotaSpent))
+        let spent = |refusal| matches!(refusal, Refusal::QuotaSpent | Refusal::TimeSpent);
+        login.is_some_and(|login| self.0.access.entitlement(&login, now).is_err_and(spent))
     }
 }
 

@@ -70,14 +70,17 @@ pub mod customers;
 pub mod edit;
 pub mod error;
 pub mod form;
+pub mod gateways;
 pub mod invoices;
 pub mod ledger;
+pub mod messages;
 pub mod mfa;
 pub mod money;
 pub mod nas;
 pub mod openapi;
 pub mod papers;
 pub mod payments;
+pub mod plan_terms;
 pub mod plans;
 pub mod provisioning;
 pub mod route;
@@ -90,6 +93,7 @@ pub mod system;
 pub mod users;
 pub mod voucher_sales;
 pub mod vouchers;
+pub mod webhooks;
 pub mod why;
 mod why_given;
 
@@ -117,7 +121,9 @@ pub fn routes() -> Vec<Route> {
         customers::routes,
         invoices::routes,
         ledger::routes,
+        messages::routes,
         mfa::routes,
+        gateways::routes,
         nas::routes,
         papers::routes,
         payments::routes,
@@ -130,6 +136,7 @@ pub fn routes() -> Vec<Route> {
         users::routes,
         voucher_sales::routes,
         vouchers::routes,
+        webhooks::routes,
     ];
     resources.iter().flat_map(|resource| resource()).collect()
 }

@@ -16,6 +16,7 @@
 //! | `voucher` | `/voucher` |
 //! | `account` | `/status`, `/customer` |
 //! | `devices` | `/devices` |
+//! | `pay_return` | `/pay/return`, `/pay/status` |
 //! | `capport` | `/capport/api` (RFC 8908) |
 //!
 //! Pages have no script and need none: phones show them in mini-browsers that re-test the network only
@@ -31,6 +32,7 @@ mod devices;
 mod door;
 mod form;
 mod page;
+mod pay_return;
 mod plans;
 mod signup;
 mod visit;
@@ -112,8 +114,19 @@ impl Deref for Portal {
 }
 
 /// The pages that a browser may come to by itself; what is sent on to the safe origin.
-const PAGES: &[&str] =
-    &["/", "/plans", "/signup", "/confirm", "/login", "/voucher", "/success", "/status", "/customer"];
+const PAGES: &[&str] = &[
+    "/",
+    "/plans",
+    "/signup",
+    "/confirm",
+    "/login",
+    "/voucher",
+    "/success",
+    "/status",
+    "/customer",
+    "/pay/return",
+    "/pay/status",
+];
 /// Of answers that are no page of ours: nothing is loaded, run or submitted from them.
 const POLICY_OF_BARE_PAGES: &str =
     "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
