@@ -152,7 +152,18 @@ const CRATES: &[(&str, &[&str])] = &[
     // Hashes and ciphers, in the rooms that know the protocol they are for.
     (
         "sha2",
-        &["base", "domain/ledger.rs", "store", "access", "people", "reception", "radius", "eap", "serve"],
+        &[
+            "base",
+            "domain/ledger.rs",
+            "domain/audit.rs",
+            "store",
+            "access",
+            "people",
+            "reception",
+            "radius",
+            "eap",
+            "serve",
+        ],
     ),
     ("hmac", &["base", "store", "access", "people", "reception", "radius", "eap", "serve/portal"]),
     ("sha1", &["radius", "eap"]),

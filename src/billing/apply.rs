@@ -109,7 +109,7 @@ impl Open {
 
     /// Whether an invoice that dunning has acted upon is still open for a service.
     fn holds(&self, service: ServiceId) -> bool {
-        let acted = |one: &InvoiceStanding| one.dunned.is_some_and(|(step, _)| step >= Step::Throttle);
+        let acted = |one: &InvoiceStanding| one.dunned.taken >= Some(Step::Throttle);
         self.standings
             .iter()
             .map(|(record, _)| &record.body)

@@ -102,7 +102,9 @@ impl Documents {
             due_at: bill.due_at,
             cleared_at: cleared.then_some(now),
             services,
-            dunned: None,
+            dunned: crate::domain::dunning::Done::default(),
+            next_dunning_at: Some(now),
+            held_until: None,
         };
         let payload = json!({
             "customer_id": bill.subscriber.id, "number": number, "total": total.decimal(),

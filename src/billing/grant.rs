@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use super::fault::BillingError;
 use crate::domain::ids::SubscriberId;
 use crate::domain::lock::{Lock, LockReason};
+use crate::domain::period::period_start;
 use crate::domain::plan::{BillingMode, Validity};
 use crate::domain::service::{Interval, IntervalState, Phase, Service};
 use crate::domain::subscription::Subscription;
@@ -48,9 +49,8 @@ pub fn start(
     index: u32,
     zone: &TimeZone,
 ) -> Result<Timestamp, BillingError> {
-    let beyond = || BillingError::rule("the period ends beyond the calendar");
-    let count = period.count.checked_mul(index).ok_or_else(beyond)?;
-    Validity { count, ..period }.end(anchor, zone).ok_or_else(beyond)
+    period_start(anchor, index, period, zone)
+        .ok_or_else(|| BillingError::rule("the period ends beyond the calendar"))
 }
 
 /// Until when a service is paid, following what covers `now` to its end; `Ok(None)` is not at all, and

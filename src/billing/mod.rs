@@ -13,6 +13,7 @@ pub mod correct;
 pub mod counter;
 pub mod cycle;
 pub mod documents;
+pub mod dunning;
 pub mod fault;
 pub mod grant;
 pub mod own;
@@ -48,6 +49,8 @@ pub struct Billing {
     pub till: Till,
     /// How this site does business.
     pub settings: Settings,
+    /// Whether the time is believed.
+    pub watch: dunning::ClockWatch,
 }
 
 impl Billing {
@@ -69,6 +72,6 @@ impl Billing {
             settings: settings.clone(),
             wake,
         };
-        Self { book, shop, till, settings: settings.clone() }
+        Self { book, shop, till, settings: settings.clone(), watch: dunning::ClockWatch::new() }
     }
 }

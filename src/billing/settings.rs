@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 
+use crate::domain::dunning::Policy;
 use crate::domain::invoice::{DUE_DAYS, Party};
 use crate::domain::money::Currency;
 use crate::domain::tax::TaxRounding;
@@ -23,6 +24,29 @@ pub struct Settings {
     pub seller: Party,
     /// Days after an invoice until it is due, where a plan does not say.
     pub due_days: u32,
+    /// When what is done about unpaid invoices.
+    pub dunning: Policy,
+    /// How much one run of dunning may do by itself.
+    pub caps: Caps,
+}
+
+/// How much one run of dunning may take away by itself; more stops the run and asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caps {
+    /// Services.
+    pub count: u32,
+    /// What they owe together, minor units; `None` is any amount.
+    pub amount: Option<i64>,
+    /// Share of all live services, parts per million.
+    pub share_ppm: u32,
+    /// Up to so many services the share is not asked about: a box with ten customers has no tenth.
+    pub few: u32,
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Self { count: 100, amount: None, share_ppm: 100_000, few: 5 }
+    }
 }
 
 impl Settings {
@@ -37,6 +61,8 @@ impl Settings {
             series: "INV".to_owned(),
             seller: Party::default(),
             due_days: DUE_DAYS,
+            dunning: Policy::default(),
+            caps: Caps::default(),
         }
     }
 }

@@ -12,8 +12,8 @@ use super::fault::Fault;
 use crate::base::entropy::Entropy;
 use crate::domain::audit::{Actor, AuditEntry};
 use crate::domain::ids::AuditId;
+use crate::store;
 use crate::store::contract::Unit;
-use crate::store::tables;
 
 /// What was done to what.
 #[derive(Debug, Clone)]
@@ -75,5 +75,5 @@ pub fn record(
         request_id: actor.request_id.clone(),
         why: actor.why.clone(),
     };
-    Ok(unit.create::<tables::AuditLog>(&id, &entry)?)
+    Ok(store::audit::append(unit, &entry)?)
 }

@@ -13,6 +13,7 @@ use super::table::Table;
 use super::talk::runtime;
 use super::{Context, human, read};
 use crate::config::{Config, Engine, Environment, box_key};
+use crate::people::audit_chain;
 use crate::store::{Options, Store, Vault, tables};
 
 /// Where to put a backup.
@@ -134,16 +135,21 @@ fn offline(context: &Context, config: &Config) -> Result<Value, CliError> {
     let failed = |error: &dyn std::error::Error| CliError::failed("check the store", error);
     runtime()?.block_on(async {
         let store = Store::open(&options, &tables::all(), Arc::new(())).map_err(|error| failed(&error))?;
-        let report = store.verify().await;
+        let (report, audit) = (store.verify().await, audit_chain::verify(&store).await);
         store.close().await;
-        report.map(|report| json!(report)).map_err(|error| failed(&error))
+        let mut report = json!(report.map_err(|error| failed(&error))?);
+        let audit = audit.map_err(|error| failed(&error))?;
+        if let Some(report) = report.as_object_mut() {
+            report.insert("audit".to_owned(), json!(audit.faults));
+        }
+        Ok(report)
     })
 }
 
 fn is_sound(report: &Value) -> bool {
     let empty = |name: &str| report.get(name).and_then(Value::as_array).is_none_or(Vec::is_empty);
     let said = report.get("sound").and_then(Value::as_bool).unwrap_or(true);
-    said && ["engine", "damaged", "missing"].into_iter().all(empty)
+    said && ["engine", "damaged", "missing", "audit"].into_iter().all(empty)
 }
 
 fn tell(context: &Context, report: &Value, sound: bool) {
@@ -152,7 +158,7 @@ fn tell(context: &Context, report: &Value, sound: bool) {
         table.row([name.clone(), read::shown(count)]);
     }
     context.terminal.line(table.text());
-    for name in ["engine", "damaged", "missing"] {
+    for name in ["engine", "damaged", "missing", "audit"] {
         for found in report.get(name).and_then(Value::as_array).into_iter().flatten() {
             context.terminal.line(format_args!("{name}: {}", read::shown(found)));
         }

@@ -9,6 +9,7 @@
 
 mod billing;
 mod control;
+mod dunning;
 mod fault;
 mod gateway;
 mod http;
@@ -30,6 +31,7 @@ use std::path::Path;
 
 pub use billing::{Billing, Series};
 pub use control::Control;
+pub use dunning::Dunning;
 pub use fault::Fault;
 pub use gateway::{Garden, Gateway};
 pub use http::Http;
@@ -71,6 +73,8 @@ pub struct Config {
     pub mail: Mail,
     /// How this site does business.
     pub billing: Billing,
+    /// What happens when an invoice is not paid.
+    pub dunning: Dunning,
     /// RADIUS over UDP.
     pub radius: Radius,
     /// The command line's way in.
@@ -100,13 +104,14 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         reader.section(root, "gateway", Gateway::read),
         reader.section(root, "mail", Mail::read),
         reader.section(root, "billing", Billing::read),
+        reader.section(root, "dunning", Dunning::read),
         reader.section(root, "radius", Radius::read),
         reader.section(root, "control", Control::read),
         reader.section(root, "log", Log::read),
         reader.section(root, "secrets", Secrets::read),
     );
     reader.unknown_sections(root);
-    let (site, store, http, portal, gateway, mail, billing, radius, control, log, secrets) = parts;
+    let (site, store, http, portal, gateway, mail, billing, dunning, radius, control, log, secrets) = parts;
     if reader.is_well() {
         agree(&mut reader, root, (&portal, &gateway, &mail));
     }
@@ -120,6 +125,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         gateway,
         mail,
         billing,
+        dunning,
         radius,
         control,
         log,

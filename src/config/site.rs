@@ -47,6 +47,8 @@ pub struct TaxRate {
 impl TaxRate {
     /// No tax.
     pub const ZERO: Self = Self { ppm: 0 };
+    /// A tenth, for shares that are written the same way.
+    pub(super) const TENTH: Self = Self { ppm: 100_000 };
 
     /// Parts per million of the net price: 75,000 for 7.5 %.
     #[must_use]

@@ -11,6 +11,7 @@ use crate::base::health::{Health, Severity, Warning};
 use crate::base::jobs::{Jobs, Outcome, Status};
 use crate::domain::role::Permission;
 use crate::enforce::{Enforcer, ForeignChain};
+use crate::people::audit_chain;
 use crate::serve::api::{Access as Permitted, Answer, ApiError, App, Call, Code, Route};
 use crate::store::Store;
 
@@ -85,7 +86,13 @@ fn tell_gateway(looked: &Looked) -> Answer {
 }
 
 async fn check_store(looked: Looked) -> Result<Answer, ApiError> {
-    Ok(Answer::ok(&looked.store.verify().await?))
+    let (report, audit) = (looked.store.verify().await?, audit_chain::verify(&looked.store).await?);
+    let mut body = json!(report);
+    if let Some(body) = body.as_object_mut() {
+        body.insert("audit".to_owned(), json!(audit.faults));
+        body.insert("audit_chain".to_owned(), json!({ "seq": audit.head_seq, "hash": audit.head_hash }));
+    }
+    Ok(Answer::ok(&body))
 }
 
 async fn take_backup(looked: Looked, call: Call) -> Result<Answer, ApiError> {

@@ -9,9 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::audit::LinkAudit;
 use super::desk::SendMail;
 use super::disk::Disk;
-use super::money::TurnSubscriptions;
+use super::money::{Dun, TurnSubscriptions};
 use crate::access::Access;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
@@ -55,11 +56,21 @@ pub(super) fn start(
         EndSilent { access: Arc::clone(&access), interval: Arc::clone(interim_secs), listening_since: now };
     let mail = SendMail { post: (*post).clone(), health: health.clone() };
     let billing = TurnSubscriptions::new(app.billing.till.clone(), store.clone(), health.clone());
+    let dun = Dun {
+        till: app.billing.till.clone(),
+        watch: app.billing.watch.clone(),
+        clock: (*clock).clone(),
+        health: health.clone(),
+    };
+    let people = app.people.clone();
+    let chain = LinkAudit { people, health: health.clone(), looked_at: None };
     let watch = Watch { access, people: app.people.clone(), store: store.clone(), disk, health };
     Ok(vec![
         jobs.start(flush, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(silent, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(billing, (*cycle).clone(), now, (*clock).clone(), stop.clone())?,
+        jobs.start(dun, Activator::new(), now, (*clock).clone(), stop.clone())?,
+        jobs.start(chain, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(watch, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(mail, post.activator(), now, (*clock).clone(), stop.clone())?,
         jobs.start(Retention { store, fed: 0 }, Activator::new(), now, (*clock).clone(), stop.clone())?,

@@ -4,6 +4,7 @@
 //! life: start, ready, signals, drain. Nothing is decided here. The one rule: nothing is answered
 //! before everything is open, and what fails names itself and the setting to look at.
 
+mod audit;
 mod boot;
 mod console;
 mod desk;

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::base::health::{Health, Severity, Warning};
 use crate::base::jobs::{Activator, Job, Outcome, Report};
+use crate::billing::dunning::{ClockWatch, DunningRun};
+use crate::billing::settings::Caps;
 use crate::billing::{Billing, BillingError, Settings, Till};
 use crate::catalogue::Catalogue;
 use crate::config::{Config, Series};
@@ -53,6 +56,12 @@ fn settings(config: &Config) -> Settings {
             address: Address { street: text(&billing.address), ..Address::default() },
         },
         due_days: billing.due_days,
+        dunning: config.dunning.policy.clone(),
+        caps: Caps {
+            count: config.dunning.most_services,
+            share_ppm: config.dunning.most_share.ppm(),
+            ..Caps::default()
+        },
     }
 }
 
@@ -139,6 +148,73 @@ impl Job for TurnSubscriptions {
     }
 }
 
+/// Acts on invoices that are not paid.
+pub(super) struct Dun {
+    pub(super) till: Till,
+    pub(super) watch: ClockWatch,
+    pub(super) clock: Clock,
+    pub(super) health: Health,
+}
+
+impl Job for Dun {
+    fn name(&self) -> &'static str {
+        "dunning"
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_secs(20)
+    }
+
+    async fn run(&mut self, now: Timestamp) -> Report {
+        let ahead = self.watch.look(now, self.clock.monotonic());
+        match self.till.run_dunning(now, ahead.is_some()).await {
+            Ok(run) => {
+                self.warn(&run, ahead, now);
+                let told =
+                    format!("{} looked at, {} told, {} locked or ended", run.looked_at, run.told, run.bitten);
+                let outcome = if run.looked_at == 0 { Outcome::Idle } else { Outcome::Done };
+                Report::new(outcome, told)
+            }
+            Err(error) => Report::new(Outcome::Failed, error.to_string()),
+        }
+    }
+}
+
+impl Dun {
+    fn warn(&self, run: &DunningRun, ahead: Option<SignedDuration>, now: Timestamp) {
+        match ahead {
+            Some(ahead) => self.raise(
+                CLOCK,
+                format!(
+                    "the clock went ahead by {} minutes at once, so nobody is locked for debt",
+                    ahead.as_mins()
+                ),
+                "set the clock right, or confirm the time with POST /api/v1/dunning/allow {\"time\": …}",
+                now,
+            ),
+            None => drop(self.health.clear(CLOCK, "")),
+        }
+        match &run.held {
+            Some(hold) => self.raise(
+                HELD,
+                format!("dunning would lock {} services at once, more than it may by itself", hold.services),
+                "look at the open invoices; if they are right, allow it with POST /api/v1/dunning/allow",
+                now,
+            ),
+            None => drop(self.health.clear(HELD, "")),
+        }
+    }
+
+    fn raise(&self, code: &'static str, text: String, remedy: &str, since: Timestamp) {
+        let (subject, remedy) = (String::new(), remedy.to_owned());
+        self.health.raise(Warning { code, subject, severity: Severity::Warn, text, remedy, since });
+    }
+}
+
+/// The warning of a clock that is not believed.
+const CLOCK: &str = "dunning-clock";
+/// The warning of a run that asks.
+const HELD: &str = "dunning-held";
 /// The warning's name.
 const FAILED: &str = "billing-failed";
 /// Events read in one go.

@@ -122,9 +122,15 @@ pub struct InvoiceStanding {
     /// The services that it is for: what dunning may lock.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceId>,
-    /// The last step of dunning that was taken, and when.
+    /// What dunning has done about it.
+    #[serde(default)]
+    pub dunned: super::dunning::Done,
+    /// When dunning looks at it next, while something is owed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dunned: Option<(super::dunning::Step, Timestamp)>,
+    pub next_dunning_at: Option<Timestamp>,
+    /// Until when staff have promised to do nothing about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
 }
 
 /// How an invoice stands, in one word.

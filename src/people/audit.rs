@@ -10,6 +10,7 @@ use super::{People, PeopleError};
 use crate::base::entropy::Entropy;
 use crate::domain::audit::{Actor, AuditEntry};
 use crate::domain::ids::AuditId;
+use crate::store::audit::append;
 use crate::store::contract::{Range, Unit};
 use crate::store::listing::{self, Listed, Walk, Window};
 use crate::store::tables::AuditLog;
@@ -65,7 +66,7 @@ pub(super) fn record<B: Serialize, A: Serialize>(
         request_id: actor.request_id.clone(),
         why: actor.why.clone(),
     };
-    Ok(unit.create::<AuditLog>(&id, &entry)?)
+    Ok(append(unit, &entry)?)
 }
 
 impl People {

@@ -453,7 +453,7 @@ mod tests {
     #[test]
     fn what_stands_for_a_password_cannot_be_made_or_kept() {
         let keys = FactorKeys::new(&Vault::with_key([1; 32]));
-        let at = |second| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
         let (staff, device) = (StaffId(Uuid::from_u128(1)), Uuid::from_u128(2));
         let millis = at(0).as_millisecond();
         let tag = URL_SAFE_NO_PAD.encode(keys.pending(staff, device, millis).finalize().into_bytes());

@@ -14,6 +14,7 @@
 //! | [`first_admin`] | how the first account comes to be, once |
 //! | [`factor`] | second factors: set up, confirm, give, recover |
 //! | [`api_keys`] | programs' keys |
+//! | [`audit_chain`] | that no entry was altered, removed or put in |
 //! | [`audit`] | who changed what |
 //! | [`password`] | argon2id in a bounded pool, and which passwords are refused |
 //! | [`throttle`] | how often a login may be tried |
@@ -31,6 +32,7 @@ use crate::store::vault::Vault;
 
 pub mod api_keys;
 pub mod audit;
+pub mod audit_chain;
 pub mod customers;
 pub mod device;
 pub mod factor;

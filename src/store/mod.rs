@@ -34,6 +34,7 @@ pub mod vault;
 pub mod writer;
 
 mod apply;
+pub mod audit;
 mod engine;
 mod files;
 

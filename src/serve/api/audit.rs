@@ -21,6 +21,8 @@ pub fn routes() -> Vec<Route> {
         Route::get("/api/v1/audit", access, "List changes, the newest first", list)
             .query(&["actor", "subject_id", "subject_kind", "action", "since", "until"])
             .lists::<AuditView>(),
+        Route::get("/api/v1/audit/verify", access, "Whether the log is as it was written", verify)
+            .answers::<ProofView>(200),
     ]
 }
 
@@ -70,6 +72,35 @@ impl From<AuditEntry> for AuditView {
             why: entry.why,
         }
     }
+}
+
+/// What looking at the whole log found.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProofView {
+    /// Whether every entry is as it was written, and none is missing.
+    pub sound: bool,
+    /// Entries in the chain.
+    pub linked: u64,
+    /// Entries of the last seconds, which wait for their place.
+    pub unlinked: u64,
+    /// Place of the last link.
+    pub head_seq: u64,
+    /// Its hash; noted elsewhere it proves the whole log up to there.
+    pub head_hash: String,
+    /// What is wrong, each with its entry.
+    pub faults: Vec<String>,
+}
+
+async fn verify(app: App, _: Call) -> Result<Answer, ApiError> {
+    let proof = app.people.verify_audit().await?;
+    Ok(Answer::ok(&ProofView {
+        sound: proof.is_sound(),
+        linked: proof.linked,
+        unlinked: proof.unlinked,
+        head_seq: proof.head_seq,
+        head_hash: proof.head_hash,
+        faults: proof.faults,
+    }))
 }
 
 async fn list(app: App, call: Call) -> Result<Answer, ApiError> {

@@ -65,6 +65,21 @@ pub fn routes() -> Vec<Route> {
         Route::get("/api/v1/ledger/daily-close", ledger, "A day's turnover, with the proof", close)
             .query(&["date"])
             .answers::<CloseView>(200),
+        Route::get(
+            "/api/v1/dunning",
+            Access::Staff(Permission::LedgerRead),
+            "Whether dunning has stopped and asks",
+            dunning,
+        )
+        .answers::<DunningView>(200),
+        Route::post(
+            "/api/v1/dunning/allow",
+            Access::StaffFresh(Permission::BillingRun),
+            "Let a run of dunning that asks go on; confirm the time",
+            allow_dunning,
+        )
+        .takes::<AllowBody>()
+        .answers::<DunningView>(200),
     ]
 }
 
@@ -375,6 +390,76 @@ async fn postings(app: App, call: Call) -> Result<Answer, ApiError> {
     };
     let listed = app.billing.till.postings(account.as_ref(), part(window)).await?;
     Ok(edit::list(listed, window, |posting| PostingView::of(&posting)))
+}
+
+/// Whether dunning has stopped.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DunningView {
+    /// Whether it waits for an answer.
+    pub held: bool,
+    /// Services that it would lock or end.
+    pub services: u32,
+    /// What their invoices owe together.
+    pub owed: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// Since when.
+    pub since: Option<String>,
+    /// Until when it was allowed.
+    pub allowed_until: Option<String>,
+}
+
+/// An answer to dunning.
+#[derive(Debug, ToSchema)]
+pub struct AllowBody {
+    /// Let the run that asks go on.
+    pub allow: Option<bool>,
+    /// The time by another clock, RFC 3339, where the box's own is not believed.
+    pub time: Option<String>,
+}
+
+async fn dunning_view(app: &App) -> Result<DunningView, ApiError> {
+    let hold = app.billing.till.hold().await?;
+    let owed = crate::domain::money::Money {
+        minor: hold.as_ref().map_or(0, |hold| hold.owed),
+        currency: app.site.currency,
+    };
+    let allowed = hold.as_ref().and_then(|hold| hold.allowed.as_ref());
+    Ok(DunningView {
+        held: hold.is_some() && allowed.is_none(),
+        services: hold.as_ref().map_or(0, |hold| hold.services),
+        owed: owed.decimal(),
+        currency: app.site.currency.code().to_owned(),
+        since: hold.as_ref().map(|hold| hold.since.to_string()),
+        allowed_until: allowed.map(|allowed| allowed.until.to_string()),
+    })
+}
+
+async fn dunning(app: App, _call: Call) -> Result<Answer, ApiError> {
+    Ok(Answer::ok(&dunning_view(&app).await?))
+}
+
+async fn allow_dunning(app: App, call: Call) -> Result<Answer, ApiError> {
+    let object = call.object()?;
+    let mut form = Form::new(&object);
+    let allow: Option<bool> = form.optional("allow");
+    let time = form.optional_with("time", |value| {
+        let parsed = value.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+        parsed.ok_or("must be a time with its offset, as 2026-05-01T10:00:00Z")
+    });
+    form.finish(Some(()))?;
+    if let Some(said) = time
+        && !app.billing.watch.confirm(said, call.now, app.clock.monotonic())
+    {
+        return Err(ApiError::field(
+            "time",
+            "differs from the box's clock by more than an hour; set that right",
+        ));
+    }
+    if allow == Some(true) {
+        app.billing.till.allow_dunning(&call.actor.name, call.now).await?;
+    }
+    Ok(Answer::ok(&dunning_view(&app).await?))
 }
 
 async fn prove(app: App, _call: Call) -> Result<Answer, ApiError> {

@@ -104,6 +104,10 @@ collection! {
             0 => IndexValue::Null,
             _ => one.due_at.as_millisecond().into(),
         },
+        next_dunning_at = |one| match one.owed() {
+            0 => IndexValue::Null,
+            _ => one.next_dunning_at.map(jiff::Timestamp::as_millisecond).into(),
+        },
     ]
 }
 
