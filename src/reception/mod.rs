@@ -6,6 +6,7 @@
 //! | [`online`] | from a device and a subscriber to packets that pass, and back |
 //! | [`ending`] | staff end a session, or its owner from another device |
 //! | [`visit`] | a subscriber logs in, looks at their account, leaves |
+//! | [`purse`] | a subscriber orders something at a price that no longer moves |
 //! | [`progress`] | how far they are, told to whoever has the id alone |
 //! | [`signup`] | somebody becomes a subscriber: form, mail, confirmation |
 //!
@@ -15,6 +16,7 @@
 pub mod ending;
 pub mod online;
 pub mod progress;
+pub mod purse;
 pub mod signup;
 mod signup_confirm;
 mod signup_limits;

@@ -15,6 +15,7 @@
 //! | `visit` | `/login`, `/success`, `/logout` |
 //! | `account` | `/status`, `/customer` |
 //! | `devices` | `/devices` |
+//! | `money` | `/pay`, `/orders/{id}`, `/invoices`, `/payments`, `/receipt/{id}`, `/wallet`, `/plans/change` |
 //! | `capport` | `/capport/api` (RFC 8908) |
 //!
 //! Pages have no script and need none: phones show them in mini-browsers that re-test the network only
@@ -29,6 +30,7 @@ pub mod certificate;
 mod devices;
 mod door;
 mod form;
+mod money;
 mod page;
 mod plans;
 mod signup;
@@ -110,7 +112,21 @@ impl Deref for Portal {
 }
 
 /// The pages that a browser may come to by itself; what is sent on to the safe origin.
-const PAGES: &[&str] = &["/", "/plans", "/signup", "/confirm", "/login", "/success", "/status", "/customer"];
+const PAGES: &[&str] = &[
+    "/",
+    "/plans",
+    "/signup",
+    "/confirm",
+    "/login",
+    "/success",
+    "/status",
+    "/customer",
+    "/pay",
+    "/invoices",
+    "/payments",
+    "/wallet",
+    "/plans/change",
+];
 /// Of answers that are no page of ours: nothing is loaded, run or submitted from them.
 const POLICY_OF_BARE_PAGES: &str =
     "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";

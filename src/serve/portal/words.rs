@@ -206,20 +206,16 @@ pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
             "Choose a plan to begin a new one.",
         ),
         Refusal::Locked { reason } => locked(*reason),
-        Refusal::NothingPaid => Told::note(
-            "Payment pending",
-            "Nothing is paid for yet.",
-            "Pay the people who run this network, then come back here and refresh.",
-        ),
+        Refusal::NothingPaid => Told::note("Payment pending", "Nothing is paid for yet.", PAY),
         Refusal::Expired { at } => Told::alert(
             "Your plan has run out",
             format!("It ended on {}.", moment(*at, zone)),
-            "Renew it with the people who run this network, then log in again.",
+            "Renew it here, or with the people who run this network.",
         ),
         Refusal::QuotaSpent => Told::alert(
             "Your data is used up",
             "All the data of this period has been used.",
-            "Renew your plan with the people who run this network, or wait for your next period.",
+            "Renew your plan here, or wait for your next period.",
         ),
         Refusal::DeviceLimit { limit } => Told::alert(
             "Too many devices",
@@ -240,11 +236,9 @@ pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
 
 fn locked(reason: LockReason) -> Told {
     match reason {
-        LockReason::Overdue | LockReason::Prepaid => Told::alert(
-            "Payment is due",
-            "Your service is paused until a bill is paid.",
-            "Pay the people who run this network, then come back here and refresh.",
-        ),
+        LockReason::Overdue | LockReason::Prepaid => {
+            Told::alert("Payment is due", "Your service is paused until a bill is paid.", PAY)
+        }
         LockReason::Fup => Told::alert(
             "Fair use reached",
             "You have used what your plan allows in this period.",
@@ -281,6 +275,25 @@ pub(super) fn unconnected(why: &Unconnected, zone: &TimeZone) -> Told {
     }
 }
 
+/// Whether paying brings somebody back online.
+pub(super) const fn is_about_money(refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::NothingPaid | Refusal::Expired { .. } | Refusal::QuotaSpent => true,
+        Refusal::Locked { reason } => matches!(reason, LockReason::Overdue | LockReason::Prepaid),
+        Refusal::UnknownUser
+        | Refusal::WrongPassword
+        | Refusal::NoCredential
+        | Refusal::MethodNotPossible
+        | Refusal::SubscriberEnded
+        | Refusal::ServicePending
+        | Refusal::ServiceEnded
+        | Refusal::DeviceLimit { .. }
+        | Refusal::NotPermittedHere
+        | Refusal::Busy => false,
+    }
+}
+
+const PAY: &str = "Pay here, or pay the people who run this network. Then refresh this page.";
 const ASK: &str = "Please ask the people who run this network.";
 
 #[cfg(test)]

@@ -116,9 +116,11 @@ pub(in crate::serve::portal) async fn invoice(
     facts.extend((quote.tax.minor != 0).then(|| ("Tax", words::money(&quote.tax))));
     facts.push(("Total", words::money(&quote.total)));
     facts.extend((one.paid().minor != 0).then(|| ("Paid", words::money(&one.paid()))));
-    let pay = Asking::new(&portal, &asked, "/pay")
-        .hidden("id", invoice.id.to_string())
-        .with(Button::new("what", "invoice", format!("Pay {}", words::money(&owed))));
+    let pay = Asking::new(&portal, &asked, "/pay").hidden("id", invoice.id.to_string()).with(Button::new(
+        "what",
+        "invoice",
+        format!("Pay {}", words::money(&owed)),
+    ));
     let card = Card {
         title: invoice.number.clone().unwrap_or_default(),
         facts,

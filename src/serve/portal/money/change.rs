@@ -22,7 +22,8 @@ pub(in crate::serve::portal) async fn show(State(portal): State<Portal>, asked: 
     };
     match (own_service(&portal, &asked, owner).await, portal.reception.public_plans().await) {
         (Ok(service), Ok(plans)) => {
-            let wanted = parameter(&asked, "to").and_then(|code| plans.iter().find(|one| one.code.as_str() == code));
+            let wanted =
+                parameter(&asked, "to").and_then(|code| plans.iter().find(|one| one.code.as_str() == code));
             match wanted {
                 Some(plan) => ask(&portal, &asked, owner, &service, plan).await,
                 None => list(&portal, &asked, &service, &plans),
@@ -68,7 +69,10 @@ fn card(plan: &Plan) -> Card {
             ("", format!("{} up", words::speed(rates.up.0))),
             ("Data", data),
         ],
-        links: vec![Link::quiet(format!("/plans/change?to={}", plan.code), format!("Change to {}", plan.terms.name))],
+        links: vec![Link::quiet(
+            format!("/plans/change?to={}", plan.code),
+            format!("Change to {}", plan.terms.name),
+        )],
         ..Card::default()
     }
 }

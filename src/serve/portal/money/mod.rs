@@ -30,7 +30,7 @@ use super::visit::login_page;
 use super::words::{self, Told};
 use crate::billing::BillingError;
 use crate::domain::audit::Actor;
-use crate::domain::ids::SubscriberId;
+use crate::domain::ids::{OrderId, SubscriberId};
 
 /// A page about money.
 #[derive(Template)]
@@ -146,9 +146,12 @@ pub(super) fn refused(portal: &Portal, asked: &Asked, error: &BillingError) -> R
     };
     let wrong = StatusCode::UNPROCESSABLE_ENTITY;
     match error {
-        BillingError::NotFound { .. } => {
-            say(StatusCode::NOT_FOUND, "There is no such thing", "Nothing of your account is at this address.", "")
-        }
+        BillingError::NotFound { .. } => say(
+            StatusCode::NOT_FOUND,
+            "There is no such thing",
+            "Nothing of your account is at this address.",
+            "",
+        ),
         BillingError::Field { message, .. } => say(wrong, "That cannot be done", &capital(message), ""),
         BillingError::Rule(sentence) => say(wrong, "That cannot be done", &capital(sentence), ""),
         BillingError::Money(error) => say(wrong, "That is no amount", &capital(&error.to_string()), ""),
@@ -157,7 +160,9 @@ pub(super) fn refused(portal: &Portal, asked: &Asked, error: &BillingError) -> R
                 format!("Your wallet holds {}, and {} is needed.", words::money(has), words::money(needs));
             say(wrong, "Not enough in your wallet", &sentence, "Add money first, or pay in another way.")
         }
-        BillingError::Repeated(_) => say(StatusCode::OK, "This was done before", "Nothing was done twice.", ""),
+        BillingError::Repeated(_) => {
+            say(StatusCode::OK, "This was done before", "Nothing was done twice.", "")
+        }
         BillingError::Provider(_) => say(
             StatusCode::SERVICE_UNAVAILABLE,
             "The payment service does not answer",
@@ -198,6 +203,25 @@ pub(super) fn parameter<'a>(asked: &'a Asked, name: &str) -> Option<&'a str> {
         (1..=64).contains(&text.len()) && text.bytes().all(fits)
     };
     pairs.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value).filter(plain)
+}
+
+impl Portal {
+    /// The gateways that are configured: their name for us, and for people.
+    pub(super) fn gateways(&self) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
+
+    /// Begins to pay an order at a gateway.
+    pub(super) async fn begin_payment(
+        &self,
+        _: &Asked,
+        _: SubscriberId,
+        _: OrderId,
+        _: &str,
+        _: Option<&str>,
+    ) -> Result<(), BillingError> {
+        std::future::ready(Err(BillingError::rule("no payment service is set up here"))).await
+    }
 }
 
 /// The forms of these pages share a token: each does only what its path says.

@@ -185,7 +185,10 @@ async fn told(portal: &Portal, asked: &Asked, order: &Order, payments: &[Payment
         )),
         OrderStatus::Open => {
             let failed = payments.first().is_some_and(|one| {
-                matches!(one.status, PaymentStatus::Failed | PaymentStatus::Cancelled | PaymentStatus::Expired)
+                matches!(
+                    one.status,
+                    PaymentStatus::Failed | PaymentStatus::Cancelled | PaymentStatus::Expired
+                )
             });
             failed.then(|| Told {
                 look: "alert",

@@ -89,10 +89,8 @@ async fn renewal(portal: &Portal, asked: &Asked, owner: SubscriberId, one: &Acco
 }
 
 fn top_up(portal: &Portal, asked: &Asked, stands: &Overview) -> Card {
-    let mut add = Asking::new(portal, asked, "/pay").with(Button {
-        quiet: true,
-        ..Button::new("what", "wallet", "Add money")
-    });
+    let mut add = Asking::new(portal, asked, "/pay")
+        .with(Button { quiet: true, ..Button::new("what", "wallet", "Add money") });
     let amount = Input { longest: 20, ..Input::new("amount", "Amount to add", "text", "off") };
     add.inputs.push(amount);
     Card {

@@ -44,10 +44,7 @@ async fn wallet_page(
     let items = lines.iter().map(|line| Item {
         title: words::money(&line.change),
         href: None,
-        lines: vec![
-            line.posting.memo.clone(),
-            words::near(line.posting.at, asked.now, &portal.zone),
-        ],
+        lines: vec![line.posting.memo.clone(), words::near(line.posting.at, asked.now, &portal.zone)],
     });
     let history = Card {
         title: "What happened".to_owned(),
@@ -84,7 +81,8 @@ fn renewal(portal: &Portal, asked: &Asked, stands: &Overview) -> Option<Card> {
     } else {
         ("Off: your plan ends when what is paid for is over.", "on", "Switch it on")
     };
-    let refusal = subscription.last_refusal.iter().map(|why| format!("The last time it did not work: {why}."));
+    let refusal =
+        subscription.last_refusal.iter().map(|why| format!("The last time it did not work: {why}."));
     let button = Button { quiet: true, ..Button::new("renew", value, label) };
     Some(Card {
         title: "Automatic renewal".to_owned(),
@@ -95,10 +93,8 @@ fn renewal(portal: &Portal, asked: &Asked, stands: &Overview) -> Option<Card> {
 }
 
 fn send_card(portal: &Portal, asked: &Asked) -> Card {
-    let mut form = Asking::new(portal, asked, "/wallet/send").with(Button {
-        quiet: true,
-        ..Button::new("do", "look", "Send money")
-    });
+    let mut form = Asking::new(portal, asked, "/wallet/send")
+        .with(Button { quiet: true, ..Button::new("do", "look", "Send money") });
     form.inputs = vec![
         Input { longest: 64, ..Input::new("to", "Customer number of your friend", "text", "off") },
         Input { longest: 20, ..Input::new("amount", "Amount", "text", "off") },
@@ -157,8 +153,7 @@ pub(in crate::serve::portal) async fn send(
         // Sent once; a second press of the button says the same.
         Ok(()) | Err(BillingError::Repeated(_)) => {
             let sentence = format!("{} went to {}.", words::money(&amount), friend.customer_number);
-            let told =
-                Told { look: "done", title: "Sent".to_owned(), sentence, remedy: String::new() };
+            let told = Told { look: "done", title: "Sent".to_owned(), sentence, remedy: String::new() };
             wallet_page(&portal, &asked, owner, Some(told)).await
         }
         Err(error) => refused(&portal, &asked, &error),
