@@ -12,6 +12,7 @@ pub mod dunning;
 pub mod entitlement;
 pub mod ids;
 pub mod invoice;
+pub mod language;
 pub mod ledger;
 pub mod lock;
 pub mod message;

@@ -15,7 +15,6 @@ use crate::domain::ids::{
     AuditId, AuthEventId, CustomerVisitId, MessageId, NasId, PlanId, ServiceId, SessionId, SignupId, StaffId,
     SubscriberId, TaskId, VisitId,
 };
-use crate::domain::message::Message;
 use crate::domain::nas::Nas;
 use crate::domain::plan::{Plan, PlanTerms};
 use crate::domain::provisioning::ProvisioningTask;
@@ -73,8 +72,11 @@ macro_rules! collection {
 }
 
 // Below the macros: what is declared after them may use them.
+pub mod messages;
 pub mod money;
 pub mod staff;
+
+pub use messages::{Messages, SmsDay, SmsDays};
 
 collection! {
     /// Staff accounts.
@@ -240,15 +242,6 @@ collection! {
 }
 
 collection! {
-    /// Messages to people, waiting and sent.
-    Messages: "messages", MessageId => Message, schema 1, Keyed, counters &[],
-    [
-        next_try_at = |message| message.next_try_at.map(jiff::Timestamp::as_millisecond).into(),
-        created_at = |message| message.created_at.as_millisecond().into(),
-    ]
-}
-
-collection! {
     /// Provisioning tasks.
     Tasks: "provisioning_tasks", TaskId => ProvisioningTask, schema 1, Checksum, counters &[],
     [
@@ -330,13 +323,13 @@ pub fn all() -> Vec<Registration> {
         Registration::of::<GatewayMeters>(),
         Registration::of::<Signups>(),
         Registration::of::<CustomerVisits>(),
-        Registration::of::<Messages>(),
         Registration::of::<Tasks>(),
         Registration::of::<AuditLog>(),
         Registration::of::<AuthEvents>(),
         Registration::of::<KeptAnswers>(),
         Registration::of::<Settings>(),
     ];
+    all.extend(messages::all());
     all.extend(money::all());
     all.extend(staff::all());
     all
