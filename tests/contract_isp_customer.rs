@@ -317,9 +317,8 @@ async fn what_is_void_adds_nothing_to_what_the_app_says_is_owed_and_an_open_bill
 }
 
 async fn relogged(shop: &Shop) -> Client {
-    let fresh =
-        shop.edge.console.post(&format!("/api/v1/customers/{}/reset-portal-password", shop.me), json!({}));
-    let fresh = fresh.await.expect(200);
+    let path = format!("/api/v1/customers/{}/reset-portal-password", shop.me);
+    let fresh = shop.edge.console.post(&path, json!({})).await.expect(200);
     let body = json!({ "email": "ada@example.net", "password": fresh["portal_password"] });
     let login = shop.edge.client.post("/api/isp/v1/auth/customer/login", body).await.expect(200);
     shop.edge.client.token(login["access_token"].as_str().unwrap())
