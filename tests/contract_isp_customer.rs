@@ -263,7 +263,9 @@ async fn the_app_buys_from_the_wallet_and_reads_bare_arrays_of_numbers() {
 #[tokio::test]
 async fn what_is_void_adds_nothing_to_what_the_app_says_is_owed_and_an_open_bill_is_paid_once() {
     let shop = open().await;
-    shop.sell("office").await;
+    let service = shop.sell("office").await;
+    let begin = format!("/api/v1/services/{service}/provision");
+    assert!(matches!(shop.edge.console.post(&begin, json!({})).await.status, 200 | 202));
     let till = shop.edge.app.billing.till.clone();
     for _ in 0..100 {
         if shop.get("/customer/service").await["status"] == "active" {

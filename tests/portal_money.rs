@@ -33,8 +33,13 @@ fn ngn(minor: i64) -> Money {
 async fn join(lab: &Lab, email: &str, plan: &str) -> (Browser, SubscriberId) {
     let mut browser = lab.safe_browser();
     let page = browser.get("/signup").await;
-    let fields =
-        [("plan", plan), ("first_name", "Ada"), ("last_name", "Obi"), ("email", email), ("password", PASSWORD)];
+    let fields = [
+        ("plan", plan),
+        ("first_name", "Ada"),
+        ("last_name", "Obi"),
+        ("email", email),
+        ("password", PASSWORD),
+    ];
     browser.submit(&page, "/signup", &fields).await.expect(303);
     let page = browser.get("/confirm").await;
     browser.submit(&page, "/confirm", &[("code", &lab.mail(email, 1).await.code())]).await.expect(200);
@@ -53,7 +58,9 @@ async fn subscriber(lab: &Lab, email: &str) -> SubscriberId {
 
 async fn fund(lab: &Lab, who: SubscriberId, minor: i64, key: &str) {
     let till = &lab.billing.till;
-    till.adjust(who, ngn(minor), (key, "At the counter"), &Actor::system(), None, Timestamp::now()).await.unwrap();
+    till.adjust(who, ngn(minor), (key, "At the counter"), &Actor::system(), None, Timestamp::now())
+        .await
+        .unwrap();
 }
 
 /// Where a page leads by its first order.
@@ -68,7 +75,8 @@ async fn whoever_has_not_paid_sees_why_and_pays_from_the_wallet_without_script()
     fund(&lab, me, 3_000_000, "1").await;
     let rules = format!("--host-resolver-rules=MAP {NAME} {}, MAP * {}", lab.https, lab.http);
     let phone =
-        Phone::start("money", Command::new("chromedriver"), &[rules, "--ignore-certificate-errors".into()]).await;
+        Phone::start("money", Command::new("chromedriver"), &[rules, "--ignore-certificate-errors".into()])
+            .await;
 
     phone.open(&format!("https://{NAME}/pay")).await;
     assert_eq!(phone.heading().await, "Log in to pay and see your bills");
@@ -177,7 +185,8 @@ async fn money_goes_to_a_friend_after_a_second_look_and_once() {
     let (mut browser, me) = join(&lab, EMAIL, "free-day").await;
     let (_, friend) = join(&lab, "emeka@example.net", "free-day").await;
     fund(&lab, me, 100_000, "1").await;
-    let number = lab.store.get::<Subscribers>(&friend).await.unwrap().unwrap().body.customer_number.to_string();
+    let number =
+        lab.store.get::<Subscribers>(&friend).await.unwrap().unwrap().body.customer_number.to_string();
     let wallet = browser.get("/wallet").await.expect(200);
     let fields = [("do", "look"), ("to", number.as_str()), ("amount", "400")];
     let asks = browser.submit(&wallet, "/wallet/send", &fields).await.expect(200);

@@ -129,7 +129,8 @@ impl Lab {
             health: health.clone(),
         };
         portal::open(parts, &stop).unwrap();
-        let lab = Self { http: plain, https: safe, store, health, billing, server, chain, stop, _folder: folder };
+        let lab =
+            Self { http: plain, https: safe, store, health, billing, server, chain, stop, _folder: folder };
         lab.put_plan("home-20", "Home 20", 1_750_000, Some(50_000_000_000)).await;
         lab.put_plan("free-day", "Free day", 0, Some(1_000_000_000)).await;
         lab
