@@ -17,7 +17,7 @@ use super::account::{close_at, event_of};
 use super::locals::Held;
 use super::table::Entry;
 use crate::base::entropy::EntropyError;
-use crate::domain::device::{Device, MacAddress};
+use crate::domain::device::{Device, MacAddress, WaitingDevice};
 use crate::domain::entitlement::{Access as Reach, Entitlement};
 use crate::domain::ids::{ServiceId, SessionId, SignupId};
 use crate::domain::nas::GATEWAY;
@@ -28,6 +28,7 @@ use crate::domain::session::{CloseReason, Counters, Local, OpenedBy, Session};
 use crate::store::Submitted;
 use crate::store::contract::{CommitError, Expected, Unit};
 use crate::store::snapshot::Login;
+use crate::store::tables::waiting::WaitingDevices;
 use crate::store::tables::{Sessions, session_key};
 
 /// Under what a device goes online.
@@ -385,6 +386,7 @@ impl Access {
                 .expect::<Sessions>(&session.id, Expected::Present)
                 .put::<Sessions>(&session.id, &session)?
                 .event("session.ended", session.id, event_of(&session, entry.counters));
+            let unit = with_waiting(unit, &session, now)?;
             let login = session.service_id.and_then(|id| self.snapshot.service(id));
             // What was counted and could not be written down yet goes with it.
             let counters = entry.counters;
@@ -481,6 +483,8 @@ impl Access {
                 rates: standing.rates,
                 devices: Vec::new(),
                 remaining_octets: standing.remaining_octets,
+                octets_to_change: standing.octets_to_change,
+                secs_to_change: standing.secs_to_change,
             });
             one.devices.push(AdmittedDevice {
                 interface: held.local.interface,
@@ -557,7 +561,7 @@ impl Access {
         }
         let Some(service) = held.service else {
             let rates = held.local.rates.ok_or(CloseReason::NotAdmitted)?;
-            return Ok((Standing { rates, remaining_octets: None }, held.local.ends_at));
+            return Ok((Standing::at(rates), held.local.ends_at));
         };
         let refused = |refusal| CloseReason::NotEntitled { refusal };
         let login = self.snapshot.service(service).ok_or_else(|| refused(Refusal::ServiceEnded))?;
@@ -573,7 +577,7 @@ impl Access {
             return Err(CloseReason::Idle);
         }
         let until = [yes.ends_at, limit, held.local.ends_at].into_iter().flatten().min();
-        Ok((Standing::of(&yes), until))
+        Ok((Standing::of(&yes, now), until))
     }
 
     fn session_end(&self, login: &Login, opened_at: Timestamp) -> Option<Timestamp> {
@@ -596,11 +600,24 @@ impl Access {
 struct Standing {
     rates: Rates,
     remaining_octets: Option<u64>,
+    octets_to_change: Option<u64>,
+    secs_to_change: Option<u64>,
 }
 
 impl Standing {
-    const fn of(yes: &Entitlement) -> Self {
-        Self { rates: yes.rates, remaining_octets: yes.remaining_octets }
+    const fn at(rates: Rates) -> Self {
+        Self { rates, remaining_octets: None, octets_to_change: None, secs_to_change: None }
+    }
+
+    fn of(yes: &Entitlement, now: Timestamp) -> Self {
+        let by_time = yes.changes_at.map(|at| u64::try_from(at.duration_since(now).as_secs()).unwrap_or(0));
+        Self {
+            rates: yes.rates,
+            remaining_octets: yes.remaining_octets,
+            octets_to_change: yes.octets_to_change(),
+            // All devices together use the time up, but each is looked at again soon enough.
+            secs_to_change: [by_time, yes.remaining_secs].into_iter().flatten().min(),
+        }
     }
 }
 
@@ -614,6 +631,23 @@ impl Holder {
 }
 
 /// The key of a session that this box opened itself.
+/// A device that goes offline for want of money waits for it: what brings it back is kept with its end.
+fn with_waiting(unit: Unit, session: &Session, now: Timestamp) -> Result<Unit, CommitError> {
+    let Some(CloseReason::NotEntitled { refusal }) = &session.closed_why else { return Ok(unit) };
+    let (Some(local), Some(service_id), Some(subscriber_id)) =
+        (&session.local, session.service_id, session.subscriber_id)
+    else {
+        return Ok(unit);
+    };
+    if !refusal.money_helps() {
+        return Ok(unit);
+    }
+    let address = session.ipv4.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4);
+    let (interface, mac) = (local.interface.clone(), local.mac);
+    let waiting = WaitingDevice { service_id, subscriber_id, interface, mac, address, since: now };
+    unit.put::<WaitingDevices>(&waiting.device().key(), &waiting)
+}
+
 pub(super) fn local_key(id: SessionId) -> String {
     session_key(GATEWAY, None, &id.to_string())
 }

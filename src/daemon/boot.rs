@@ -142,7 +142,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     let passwords = passwords(&config, &entropy)?;
     let post = desk::post(&config, &store, &vault, &entropy)?;
     let enforcing = enforcer.as_ref();
-    let cycle = Activator::new();
+    let (cycle, paid) = (Activator::new(), Activator::new());
     let front = Front {
         access: &access,
         enforcer: enforcing,
@@ -150,6 +150,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         passwords: &passwords,
         post: &post,
         cycle: &cycle,
+        paid: &paid,
     };
     let app = build_app(&world, &front);
     let claim = offer_claim(&app, &config, &clock).await?;
@@ -166,6 +167,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         health: &health,
         interim_secs: &interim_secs,
         cycle: &cycle,
+        paid: &paid,
     };
     let mut job_tasks = jobs::start(&jobs, &wiring, &stop_jobs)?;
     if let Some(enforcer) = &enforcer {
@@ -390,17 +392,20 @@ struct Front<'a> {
     post: &'a Post,
     /// Wakes the job that looks at subscriptions.
     cycle: &'a Activator,
+    /// Wakes the job that brings devices online whose service was paid.
+    paid: &'a Activator,
 }
 
 fn build_app(world: &World<'_>, front: &Front<'_>) -> App {
-    let Front { access, enforcer, health, passwords, post, cycle } = *front;
+    let Front { access, enforcer, health, passwords, post, cycle, paid } = *front;
     let World { config, clock, entropy, store, vault } = *world;
     let site = &config.site;
     let prover = Arc::new(ProvenByAccess(Arc::clone(access)));
     let people = People::new(store.clone(), vault, entropy.clone(), passwords.clone());
     let catalogue = Catalogue::new(store, entropy, vault, site.currency, &site.timezone, prover);
     let subscribers = Subscribers::new(store.clone(), entropy.clone(), passwords.clone());
-    let billing = super::money::billing(&Money { config, store, entropy, catalogue: &catalogue, cycle });
+    let billing =
+        super::money::billing(&Money { config, store, entropy, catalogue: &catalogue, cycle, paid });
     let reception = desk::reception(&Desk {
         config,
         clock,

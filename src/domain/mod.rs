@@ -36,3 +36,4 @@ pub mod subscriber;
 pub mod subscription;
 pub mod tax;
 pub mod text;
+pub mod usage_terms;

@@ -40,6 +40,8 @@ pub enum Refusal {
     },
     /// The data allowance is used up.
     QuotaSpent,
+    /// The time allowance is used up.
+    TimeSpent,
     /// All of the service's places are taken.
     DeviceLimit {
         /// How many there are.
@@ -52,6 +54,29 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether paying may take it away, now or once the service has come to life.
+    #[must_use]
+    pub const fn money_helps(&self) -> bool {
+        match self {
+            Self::NothingPaid | Self::Expired { .. } | Self::QuotaSpent | Self::ServicePending => true,
+            Self::Locked { reason } => match reason {
+                LockReason::Overdue | LockReason::Prepaid | LockReason::Fup => true,
+                LockReason::Admin | LockReason::CustomerHold | LockReason::Fraud | LockReason::System => {
+                    false
+                }
+            },
+            Self::UnknownUser
+            | Self::WrongPassword
+            | Self::NoCredential
+            | Self::MethodNotPossible
+            | Self::SubscriberEnded
+            | Self::ServiceEnded
+            | Self::DeviceLimit { .. }
+            | Self::NotPermittedHere
+            | Self::Busy => false,
+        }
+    }
+
     /// The stable name in API, metrics and logs.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -75,6 +100,7 @@ impl Refusal {
             Self::NothingPaid => "nothing_paid",
             Self::Expired { .. } => "expired",
             Self::QuotaSpent => "quota_spent",
+            Self::TimeSpent => "time_spent",
             Self::DeviceLimit { .. } => "device_limit",
             Self::NotPermittedHere => "not_permitted_here",
             Self::Busy => "busy",
@@ -106,6 +132,9 @@ impl Refusal {
             Self::Expired { at } => format!("What was paid for ended at {at}; renew the service."),
             Self::QuotaSpent => {
                 "The data allowance is used up; sell a top-up or wait for the next period.".into()
+            }
+            Self::TimeSpent => {
+                "The time allowance is used up; sell a top-up or wait for the next period.".into()
             }
             Self::DeviceLimit { limit } => {
                 format!("The plan allows {limit} session(s) at a time and all are in use; disconnect one.")

@@ -8,6 +8,7 @@
 //! | [`visit`] | a subscriber logs in, looks at their account, leaves |
 //! | [`purse`] | a subscriber orders something at a price that no longer moves |
 //! | [`progress`] | how far they are, told to whoever has the id alone |
+//! | [`resume`] | money has come: devices that waited for it go online by themselves |
 //! | [`signup`] | somebody becomes a subscriber: form, mail, confirmation |
 //!
 //! The one rule: facts are committed first, then the kernel is told, then the person: nobody is told that
@@ -17,6 +18,7 @@ pub mod ending;
 pub mod online;
 pub mod progress;
 pub mod purse;
+pub mod resume;
 pub mod signup;
 mod signup_confirm;
 mod signup_limits;

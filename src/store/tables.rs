@@ -75,6 +75,7 @@ macro_rules! collection {
 pub mod messages;
 pub mod money;
 pub mod staff;
+pub mod waiting;
 
 pub use messages::{Messages, SmsDay, SmsDays};
 
@@ -190,12 +191,15 @@ impl UsageDay {
 collection! {
     /// Usage by service and day: what sessions' counters rose by while that day lasted.
     UsageDays: "usage_days", String => UsageDay, schema 1, Checksum,
-    counters &["down_octets", "up_octets", "seconds"],
+    counters &["down_octets", "up_octets", "seconds", "free_octets"],
     [service_id = |usage| usage.service_id.to_key().into()]
 }
 
 /// From a session's counters to a day's: octets down, octets up, seconds.
 pub const SESSION_TO_DAY: &[(usize, usize)] = &[(0, 0), (1, 1), (4, 2)];
+
+/// The same in hours whose octets count against nothing: they are noted as free beside.
+pub const FREE_SESSION_TO_DAY: &[(usize, usize)] = &[(0, 0), (1, 1), (4, 2), (0, 3), (1, 3)];
 
 /// How far the kernel's counters of one holder have been counted: which life of them, and by its own
 /// numbers up to where. What is above that is new.
@@ -331,6 +335,7 @@ pub fn all() -> Vec<Registration> {
     ];
     all.extend(messages::all());
     all.extend(money::all());
+    all.extend(waiting::all());
     all.extend(staff::all());
     all
 }

@@ -198,7 +198,7 @@ pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
         Refusal::ServicePending => Told::note(
             "Not active yet",
             "Your service is waiting for payment or approval.",
-            "Once the people who run this network have done it, come back here and refresh.",
+            "Pay here, or wait until the people who run this network have done it. Then refresh this page.",
         ),
         Refusal::ServiceEnded => Told::alert(
             "This service has ended",
@@ -216,6 +216,11 @@ pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
             "Your data is used up",
             "All the data of this period has been used.",
             "Renew your plan here, or wait for your next period.",
+        ),
+        Refusal::TimeSpent => Told::alert(
+            "Your time is used up",
+            "All the time online of this period has been used.",
+            "Renew your plan with the people who run this network, or wait for your next period.",
         ),
         Refusal::DeviceLimit { limit } => Told::alert(
             "Too many devices",

@@ -109,7 +109,7 @@ fn price(order: &Order) -> Card {
     let lines = order.quote.lines.iter();
     let tax = order.quote.tax;
     Card {
-        title: "To pay".to_owned(),
+        title: if order.status == OrderStatus::Fulfilled { "What you paid" } else { "To pay" }.to_owned(),
         big: Some(words::money(&order.total())),
         soft: (tax.minor != 0).then(|| format!("{} of it is tax.", words::money(&tax))).into_iter().collect(),
         items: lines

@@ -41,7 +41,8 @@ async fn wallet_page(
         (Ok(stands), Ok(lines)) => (stands, lines),
         (Err(error), _) | (_, Err(error)) => return refused(portal, asked, &error),
     };
-    let items = lines.iter().map(|line| Item {
+    // A bill paid from the wallet changes nothing of what both come to.
+    let items = lines.iter().filter(|line| line.change.minor != 0).map(|line| Item {
         title: words::money(&line.change),
         href: None,
         lines: vec![line.posting.memo.clone(), words::near(line.posting.at, asked.now, &portal.zone)],
