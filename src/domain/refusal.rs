@@ -58,7 +58,11 @@ impl Refusal {
     #[must_use]
     pub const fn money_helps(&self) -> bool {
         match self {
-            Self::NothingPaid | Self::Expired { .. } | Self::QuotaSpent | Self::ServicePending => true,
+            Self::NothingPaid
+            | Self::Expired { .. }
+            | Self::QuotaSpent
+            | Self::TimeSpent
+            | Self::ServicePending => true,
             Self::Locked { reason } => match reason {
                 LockReason::Overdue | LockReason::Prepaid | LockReason::Fup => true,
                 LockReason::Admin | LockReason::CustomerHold | LockReason::Fraud | LockReason::System => {
