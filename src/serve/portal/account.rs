@@ -134,7 +134,7 @@ async fn money_card(portal: &Portal, asked: &Asked, account: &Account) -> Option
 /// Where to go first, for whom only money keeps offline.
 fn pays(service: Option<&AccountService>) -> Option<(&'static str, &'static str)> {
     let refusal = granted(service?).err()?;
-    words::is_about_money(&refusal).then_some(("/pay", "Pay now"))
+    refusal.money_helps().then_some(("/pay", "Pay now"))
 }
 
 /// What a service gives beyond the pages here, or why nothing.

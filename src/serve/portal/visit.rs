@@ -98,7 +98,7 @@ async fn arrived_page(portal: &Portal, asked: &Asked, login: &str, arrived: &Arr
                 Unconnected::Refused(Refusal::DeviceLimit { .. } | Refusal::Busy) => {
                     &[("/login", "Try again"), ("/customer", "See my account")]
                 }
-                Unconnected::Refused(refusal) if words::is_about_money(refusal) => {
+                Unconnected::Refused(refusal) if refusal.money_helps() => {
                     &[("/pay", "Pay now"), ("/customer", "See my account"), ("/login", "Try again")]
                 }
                 Unconnected::Refused(_)

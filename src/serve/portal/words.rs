@@ -280,24 +280,6 @@ pub(super) fn unconnected(why: &Unconnected, zone: &TimeZone) -> Told {
     }
 }
 
-/// Whether paying brings somebody back online.
-pub(super) const fn is_about_money(refusal: &Refusal) -> bool {
-    match refusal {
-        Refusal::NothingPaid | Refusal::Expired { .. } | Refusal::QuotaSpent => true,
-        Refusal::Locked { reason } => matches!(reason, LockReason::Overdue | LockReason::Prepaid),
-        Refusal::UnknownUser
-        | Refusal::WrongPassword
-        | Refusal::NoCredential
-        | Refusal::MethodNotPossible
-        | Refusal::SubscriberEnded
-        | Refusal::ServicePending
-        | Refusal::ServiceEnded
-        | Refusal::DeviceLimit { .. }
-        | Refusal::NotPermittedHere
-        | Refusal::Busy => false,
-    }
-}
-
 const PAY: &str = "Pay here, or pay the people who run this network. Then refresh this page.";
 const ASK: &str = "Please ask the people who run this network.";
 
