@@ -226,6 +226,13 @@ async fn the_app_buys_from_the_wallet_and_reads_bare_arrays_of_numbers() {
     shop.sell("home-20").await;
     assert_eq!(shop.get("/customer/invoices").await, json!([]));
     assert_eq!(shop.get("/customer/payments").await, json!([]));
+    let cash = json!({ "customer_id": shop.me.to_string(), "amount": "500.00", "payment_method": "cash" });
+    shop.edge.console.post("/api/v1/payments", cash).await.expect(201);
+    let payments = shop.get("/customer/payments").await;
+    holds(&payments.as_array().unwrap()[0], PAYMENT);
+    assert_eq!((payments[0]["amount"].as_f64(), &payments[0]["status"]), (Some(500.0), &json!("success")));
+    let receipt = format!("/api/v1/customer/payments/{}/receipt", payments[0]["id"].as_str().unwrap());
+    assert!(shop.app.get(&receipt).await.body.starts_with(b"%PDF-"));
     shop.fund(2_000_000, "1").await;
     let order = shop.app.post("/api/v1/customer/orders", json!({ "kind": "period" })).await.expect(201);
     assert_eq!((&order["total"], &order["currency"]), (&json!("17500.00"), &json!("NGN")));
@@ -246,7 +253,7 @@ async fn the_app_buys_from_the_wallet_and_reads_bare_arrays_of_numbers() {
     assert_eq!(native["items"][0]["total"], "17500.00");
     assert_eq!(native["items"][0]["amount_due"], "0.00");
     let wallet = shop.app.get("/api/v1/customer/wallet").await.expect(200);
-    assert_eq!((&wallet["balance"], &wallet["owed"]), (&json!("2500.00"), &json!("0.00")));
+    assert_eq!((&wallet["balance"], &wallet["owed"]), (&json!("3000.00"), &json!("0.00")));
     // On paper, for its owner only.
     let pdf = format!("/api/v1/customer/invoices/{}/pdf", invoice["invoice_id"].as_str().unwrap());
     let paper = shop.app.get(&pdf).await;

@@ -99,6 +99,9 @@ pub enum StartError {
     /// The gateway's rules cannot be put in force.
     #[error("the gateway cannot be closed to strangers, so nothing is started: {0}")]
     Gateway(#[source] GatewayError),
+    /// The payment gateways.
+    #[error(transparent)]
+    Payments(#[from] super::PaymentsError),
     /// A job is wired twice: our fault.
     #[error(transparent)]
     Jobs(#[from] NameTaken),
@@ -152,7 +155,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         cycle: &cycle,
         paid: &paid,
     };
-    let app = build_app(&world, &front);
+    let app = build_app(&world, &front)?;
     let claim = offer_claim(&app, &config, &clock).await?;
     let (stop_doors, stop_jobs) = (CancellationToken::new(), CancellationToken::new());
     let jobs = Jobs::new();
@@ -396,7 +399,7 @@ struct Front<'a> {
     paid: &'a Activator,
 }
 
-fn build_app(world: &World<'_>, front: &Front<'_>) -> App {
+fn build_app(world: &World<'_>, front: &Front<'_>) -> Result<App, super::PaymentsError> {
     let Front { access, enforcer, health, passwords, post, cycle, paid } = *front;
     let World { config, clock, entropy, store, vault } = *world;
     let site = &config.site;
@@ -406,6 +409,8 @@ fn build_app(world: &World<'_>, front: &Front<'_>) -> App {
     let subscribers = Subscribers::new(store.clone(), entropy.clone(), passwords.clone());
     let billing =
         super::money::billing(&Money { config, store, entropy, catalogue: &catalogue, cycle, paid });
+    let gateways = super::payments::providers(&config.payments)?;
+    let billing = billing.with_gateways(gateways, desk::origin(config));
     let reception = desk::reception(&Desk {
         config,
         clock,
@@ -420,7 +425,7 @@ fn build_app(world: &World<'_>, front: &Front<'_>) -> App {
         post,
         billing: &billing,
     });
-    App::new(api::Parts {
+    Ok(App::new(api::Parts {
         store: store.clone(),
         vault: vault.clone(),
         people,
@@ -438,7 +443,7 @@ fn build_app(world: &World<'_>, front: &Front<'_>) -> App {
             timezone: site.timezone.clone(),
             demands_second_factor: site.require_second_factor,
         },
-    })
+    }))
 }
 
 /// Writes the claim for the first admin where only the daemon's user and root can read it: beside

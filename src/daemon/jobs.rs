@@ -13,6 +13,7 @@ use super::audit::LinkAudit;
 use super::desk::SendMail;
 use super::disk::Disk;
 use super::money::{Dun, Resume, TurnSubscriptions};
+use super::payments::AskAboutPayments;
 use crate::access::Access;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
@@ -59,6 +60,9 @@ pub(super) fn start(
     let mail = SendMail { channel: Channel::Mail, post: (*post).clone(), health: health.clone() };
     let sms = SendMail { channel: Channel::Sms, post: (*post).clone(), health: health.clone() };
     let billing = TurnSubscriptions::new(app.billing.till.clone(), store.clone(), health.clone());
+    let attempts = app.billing.attempts.clone();
+    let wake_payments = attempts.activator();
+    let payments = AskAboutPayments { attempts, health: health.clone(), unanswered: 0 };
     let resume = Resume { reception: app.reception.clone() };
     let dun = Dun {
         till: app.billing.till.clone(),
@@ -73,6 +77,7 @@ pub(super) fn start(
         jobs.start(flush, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(silent, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(billing, (*cycle).clone(), now, (*clock).clone(), stop.clone())?,
+        jobs.start(payments, wake_payments, now, (*clock).clone(), stop.clone())?,
         jobs.start(resume, (*paid).clone(), now, (*clock).clone(), stop.clone())?,
         jobs.start(dun, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(chain, Activator::new(), now, (*clock).clone(), stop.clone())?,

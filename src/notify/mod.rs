@@ -10,6 +10,7 @@
 //! | [`send`] | sending them: tries, limits, and when to give up |
 //! | [`quiet`] | hours in which nobody is written to |
 //! | [`proof`] | whether a channel is known to work |
+//! | [`log`] | what was sent, and sending it again |
 //! | [`carrier`] | what sends by a channel |
 //! | [`smtp`] | the way to the mail server |
 //! | [`sms`] | what an SMS costs, and the carriers |
@@ -21,6 +22,7 @@
 pub mod bulletin;
 pub mod carrier;
 pub mod letter;
+pub mod log;
 pub mod news;
 pub mod outbound;
 pub mod phrases;

@@ -7,7 +7,9 @@
 //! | [`ending`] | staff end a session, or its owner from another device |
 //! | [`visit`] | a subscriber logs in, looks at their account, leaves |
 //! | [`purse`] | a subscriber orders something at a price that no longer moves |
+//! | [`paying`] | a subscriber pays by a gateway |
 //! | [`progress`] | how far they are, told to whoever has the id alone |
+//! | [`messages`] | what staff do about messages and the channels they go by |
 //! | [`resume`] | money has come: devices that waited for it go online by themselves |
 //! | [`signup`] | somebody becomes a subscriber: form, mail, confirmation |
 //!
@@ -15,7 +17,9 @@
 //! they are online before packets pass.
 
 pub mod ending;
+pub mod messages;
 pub mod online;
+pub mod paying;
 pub mod progress;
 pub mod purse;
 pub mod resume;
@@ -41,6 +45,7 @@ use crate::store::vault::Vault;
 
 pub use ending::{Ended, NotEnded, OwnDevice};
 pub use online::{Online, Unconnected};
+pub use paying::PayFor;
 pub use signup::{ConfirmOutcome, Confirmed, SignupError, SignupForm, SignupPlace, SignupView};
 pub use visit::{Account, AccountService, Arrived, ReceptionError};
 

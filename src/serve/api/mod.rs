@@ -70,8 +70,10 @@ pub mod customers;
 pub mod edit;
 pub mod error;
 pub mod form;
+pub mod gateways;
 pub mod invoices;
 pub mod ledger;
+pub mod messages;
 pub mod mfa;
 pub mod money;
 pub mod nas;
@@ -89,6 +91,7 @@ pub mod shape;
 pub mod signups;
 pub mod system;
 pub mod users;
+pub mod webhooks;
 pub mod why;
 mod why_given;
 
@@ -116,7 +119,9 @@ pub fn routes() -> Vec<Route> {
         customers::routes,
         invoices::routes,
         ledger::routes,
+        messages::routes,
         mfa::routes,
+        gateways::routes,
         nas::routes,
         papers::routes,
         payments::routes,
@@ -127,6 +132,7 @@ pub fn routes() -> Vec<Route> {
         signups::routes,
         system::routes,
         users::routes,
+        webhooks::routes,
     ];
     resources.iter().flat_map(|resource| resource()).collect()
 }

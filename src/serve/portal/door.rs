@@ -19,7 +19,9 @@ use super::captive::Captive;
 use super::form::Tokens;
 use super::money::{bills, change, order, pay, wallet};
 use super::page::{self, Shell};
-use super::{PAGES, Parts, Portal, Shared, account, capport, certificate, devices, plans, signup, visit};
+use super::{
+    PAGES, Parts, Portal, Shared, account, capport, certificate, devices, pay_return, plans, signup, visit,
+};
 use crate::serve::http::Fault;
 use crate::serve::http::guard::{Guard, RenderFault};
 use crate::serve::http::server::{Listener, Settings, serve};
@@ -101,6 +103,8 @@ fn pages() -> Router<Portal> {
         .route("/wallet", get(wallet::show).post(wallet::switch))
         .route("/wallet/send", post(wallet::send))
         .route("/plans/change", get(change::show).post(change::change))
+        .route("/pay/return", get(pay_return::back))
+        .route("/pay/status", get(pay_return::status))
 }
 
 /// What only goes over TLS is the API: for tokens, and since RFC 8908 wants it so.

@@ -16,6 +16,7 @@
 //! | `account` | `/status`, `/customer` |
 //! | `devices` | `/devices` |
 //! | `money` | `/pay`, `/orders/{id}`, `/invoices`, `/payments`, `/receipt/{id}`, `/wallet`, `/plans/change` |
+//! | `pay_return` | `/pay/return`, `/pay/status` |
 //! | `capport` | `/capport/api` (RFC 8908) |
 //!
 //! Pages have no script and need none: phones show them in mini-browsers that re-test the network only
@@ -32,6 +33,7 @@ mod door;
 mod form;
 mod money;
 mod page;
+mod pay_return;
 mod plans;
 mod signup;
 mod visit;
@@ -126,6 +128,8 @@ const PAGES: &[&str] = &[
     "/payments",
     "/wallet",
     "/plans/change",
+    "/pay/return",
+    "/pay/status",
 ];
 /// Of answers that are no page of ours: nothing is loaded, run or submitted from them.
 const POLICY_OF_BARE_PAGES: &str =

@@ -30,7 +30,8 @@ use super::visit::login_page;
 use super::words::{self, Told};
 use crate::billing::BillingError;
 use crate::domain::audit::Actor;
-use crate::domain::ids::{OrderId, SubscriberId};
+use crate::domain::ids::SubscriberId;
+use crate::domain::payment::ProviderName;
 
 /// A page about money.
 #[derive(Template)]
@@ -206,21 +207,21 @@ pub(super) fn parameter<'a>(asked: &'a Asked, name: &str) -> Option<&'a str> {
 }
 
 impl Portal {
-    /// The gateways that are configured: their name for us, and for people.
-    pub(super) fn gateways(&self) -> Vec<(&'static str, &'static str)> {
-        Vec::new()
+    /// The gateways that are configured.
+    pub(super) fn gateways(&self) -> Vec<ProviderName> {
+        self.reception.billing().attempts.providers().names().collect()
     }
+}
 
-    /// Begins to pay an order at a gateway.
-    pub(super) async fn begin_payment(
-        &self,
-        _: &Asked,
-        _: SubscriberId,
-        _: OrderId,
-        _: &str,
-        _: Option<&str>,
-    ) -> Result<(), BillingError> {
-        std::future::ready(Err(BillingError::rule("no payment service is set up here"))).await
+/// A gateway's name for people.
+pub(super) const fn gateway_label(name: ProviderName) -> &'static str {
+    match name {
+        ProviderName::Paystack => "Paystack",
+        ProviderName::Flutterwave | ProviderName::FlutterwaveV4 => "Flutterwave",
+        ProviderName::Stripe => "Stripe",
+        ProviderName::Mpesa => "M-Pesa",
+        ProviderName::Cash => "cash",
+        ProviderName::Wallet => "my wallet",
     }
 }
 

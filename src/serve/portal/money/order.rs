@@ -9,14 +9,16 @@ use axum::http::header::{HeaderName, HeaderValue};
 use axum::http::{Response, StatusCode};
 use jiff::Timestamp;
 
-use super::{Asking, Button, Card, Item, Link, MONEY, MoneyPage, go_to, refused, who};
+use super::{Asking, Button, Card, Item, Link, MONEY, MoneyPage, acting, gateway_label, go_to, refused, who};
 use crate::billing::BillingError;
 use crate::domain::ids::{OrderId, SubscriberId};
 use crate::domain::money::Money;
 use crate::domain::order::{Order, OrderStatus, Purchase};
-use crate::domain::payment::{Payment, PaymentStatus};
+use crate::domain::payment::{Payment, PaymentStatus, ProviderName};
+use crate::reception::PayFor;
 use crate::serve::portal::Portal;
 use crate::serve::portal::asked::Asked;
+use crate::serve::portal::form::Input;
 use crate::serve::portal::page::page;
 use crate::serve::portal::words::{self, Told};
 
@@ -148,9 +150,20 @@ fn ways(portal: &Portal, asked: &Asked, order: &Order, wallet: Money, is_second:
         let label = format!("Pay {} from my wallet", words::money(&total));
         form = form.with(Button { quiet: is_second, ..Button::new("with", "wallet", label) });
     }
-    for (name, label) in portal.gateways() {
+    for gateway in portal.gateways() {
         let quiet = is_second || !form.buttons.is_empty();
-        form = form.with(Button { quiet, ..Button::new("with", name, format!("Pay with {label}")) });
+        let label = format!("Pay with {}", gateway_label(gateway));
+        form = form.with(Button { quiet, ..Button::new("with", gateway.name(), label) });
+        if gateway == ProviderName::Mpesa {
+            let hint = "Yours is taken where you leave this empty.";
+            let phone = Input {
+                required: false,
+                longest: 20,
+                hint,
+                ..Input::new("phone", "Phone for M-Pesa", "tel", "tel")
+            };
+            form.inputs.push(phone);
+        }
     }
     let has = format!("Your wallet holds {}.", words::money(&wallet));
     let counter = "You can also pay the people who run this network. They know you by your customer number.";
@@ -232,7 +245,10 @@ pub(in crate::serve::portal) async fn pay(
             let till = &portal.reception.billing().till;
             till.pay_from_wallet(id, owner, None, asked.now).await.map(|_| ())
         }
-        gateway => portal.begin_payment(&asked, owner, id, gateway, phone).await,
+        gateway => {
+            let (what, actor) = (PayFor::Order(id), acting(&asked, owner));
+            portal.reception.pay(owner, &what, (gateway, phone), &actor, asked.now).await.map(|_| ())
+        }
     };
     match begun {
         Ok(()) => go_to(&portal, &asked, &format!("/orders/{id}")),
