@@ -35,3 +35,4 @@ pub mod subscriber;
 pub mod subscription;
 pub mod tax;
 pub mod text;
+pub mod webhook;

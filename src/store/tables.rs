@@ -75,6 +75,7 @@ macro_rules! collection {
 // Below the macros: what is declared after them may use them.
 pub mod money;
 pub mod staff;
+pub mod webhooks;
 
 collection! {
     /// Staff accounts.
@@ -339,6 +340,7 @@ pub fn all() -> Vec<Registration> {
     ];
     all.extend(money::all());
     all.extend(staff::all());
+    all.extend(webhooks::all());
     all
 }
 

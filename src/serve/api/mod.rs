@@ -88,6 +88,7 @@ pub mod shape;
 pub mod signups;
 pub mod system;
 pub mod users;
+pub mod webhook_endpoints;
 pub mod why;
 mod why_given;
 
@@ -126,6 +127,7 @@ pub fn routes() -> Vec<Route> {
         signups::routes,
         system::routes,
         users::routes,
+        webhook_endpoints::routes,
     ];
     resources.iter().flat_map(|resource| resource()).collect()
 }

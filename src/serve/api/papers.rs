@@ -25,8 +25,13 @@ pub fn routes() -> Vec<Route> {
     let routes = vec![
         Route::get("/api/v1/invoices/{id}/pdf", invoices, "An invoice on paper", invoice),
         Route::get("/api/v1/payments/{id}/receipt", payments, "A receipt on paper", receipt),
-        Route::get("/api/v1/customers/{id}/statement/pdf", invoices, "A customer's account on paper", statement)
-            .query(&["from", "until"]),
+        Route::get(
+            "/api/v1/customers/{id}/statement/pdf",
+            invoices,
+            "A customer's account on paper",
+            statement,
+        )
+        .query(&["from", "until"]),
         Route::get("/api/v1/customer/invoices/{id}/pdf", own, "One of one's invoices on paper", own_invoice)
             .on_portal(),
         Route::get("/api/v1/customer/payments/{id}/receipt", own, "One's receipt on paper", own_receipt)
