@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
+use dotmac_edge::domain::dunning::Done;
 use dotmac_edge::domain::ids::{InvoiceId, PaymentId, SubscriberId};
 use dotmac_edge::domain::invoice::{DocumentKind, Invoice, InvoiceStanding, LineSubject, Party};
 use dotmac_edge::domain::money::{Currency, Money};
@@ -95,7 +96,9 @@ fn standing(invoice: &Invoice, paid: i64) -> InvoiceStanding {
         due_at: at("2026-12-10T23:00:00Z"),
         cleared_at: None,
         services: Vec::new(),
-        dunned: None,
+        dunned: Done::default(),
+        held_until: None,
+        next_dunning_at: None,
     }
 }
 

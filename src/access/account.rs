@@ -8,6 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Access;
@@ -15,12 +16,13 @@ use super::meter::increase;
 use super::table::{Ended, Entry, Shard};
 use crate::domain::entitlement::{Usage, period_start};
 use crate::domain::ids::{NasId, ServiceId, SessionId};
+use crate::domain::period::local_day;
 use crate::domain::session::{
     CloseReason, Counters, Known, OpenedBy, REUSE_MARGIN, ReportKind, Session, Transition, transition,
 };
 use crate::store::contract::{CommitError, Committed, Expected, IndexValue, Page, Range, Record, Unit};
 use crate::store::snapshot::Login;
-use crate::store::tables::{SESSION_TO_DAY, Sessions, UsageDay, UsageDays, session_key};
+use crate::store::tables::{FREE_SESSION_TO_DAY, SESSION_TO_DAY, Sessions, UsageDay, UsageDays, session_key};
 
 /// One accounting report, in the product's words.
 #[derive(Debug, Clone)]
@@ -75,7 +77,7 @@ pub type Then = Box<dyn FnOnce(Result<(), CommitError>) + Send>;
 enum Undo {
     Nothing,
     Reopen { entry: Box<Entry> },
-    Forget { service: Option<ServiceId>, used: Usage, period: Option<Timestamp> },
+    Forget { service: Option<ServiceId>, used: Usage, day: (Option<Timestamp>, Date) },
 }
 
 /// A change to commit and how to take its shadow in memory back.
@@ -256,9 +258,9 @@ impl Access {
             session.id,
             event_of(&session, counters),
         );
-        let (unit, period, used) =
+        let (unit, day, used) =
             self.merge(unit, session.id, login.as_deref(), Counters::default(), counters, now)?;
-        let undo = Undo::Forget { service: session.service_id, used, period };
+        let undo = Undo::Forget { service: session.service_id, used, day };
         if session.closed_at.is_some() {
             self.sessions.remember_ended(shard, key, &session, counters);
         } else {
@@ -369,23 +371,30 @@ impl Access {
         before: Counters,
         after: Counters,
         now: Timestamp,
-    ) -> Result<(Unit, Option<Timestamp>, Usage), CommitError> {
-        let used = increase(before, after);
+    ) -> Result<(Unit, (Option<Timestamp>, Date), Usage), CommitError> {
+        let mut used = increase(before, after);
+        let day = local_day(now, &self.zone);
         let Some(login) = login else {
-            return Ok((unit.merge_max::<Sessions>(&id, after.to_merge()), None, used));
+            return Ok((unit.merge_max::<Sessions>(&id, after.to_merge()), (None, day), used));
         };
         let period = period_start(&login.service.intervals, now);
-        let day =
-            UsageDay { service_id: login.service.id, period, day: now.to_zoned(self.zone.clone()).date() };
+        let is_free = login.service.terms.usage.is_free_at(now, &self.zone);
+        let pairs = if is_free {
+            used.free_octets = used.down_octets.saturating_add(used.up_octets);
+            FREE_SESSION_TO_DAY
+        } else {
+            SESSION_TO_DAY
+        };
+        let used_on = UsageDay { service_id: login.service.id, period, day };
         let unit = unit.merge_max_into::<Sessions, UsageDays>(
             &id,
             after.to_merge(),
-            &day.key(),
-            &day,
-            SESSION_TO_DAY,
+            &used_on.key(),
+            &used_on,
+            pairs,
         )?;
-        self.sessions.meter(login.service.id, |meter| meter.add(period, used));
-        Ok((unit, period, used))
+        self.sessions.meter(login.service.id, |meter| meter.add(period, day, used));
+        Ok((unit, (period, day), used))
     }
 
     fn session_of(
@@ -435,14 +444,14 @@ impl Access {
                 let mut shard = self.sessions.shard(key);
                 self.sessions.insert_open(&mut shard, key, *entry);
             }
-            Undo::Forget { service, used, period } => {
+            Undo::Forget { service, used, day: (period, day) } => {
                 let mut shard = self.sessions.shard(key);
                 self.sessions.remove_open(&mut shard, key);
                 let hash = self.sessions.hash(key);
                 shard.ended.remove(&hash);
                 shard.doubt(hash);
                 if let Some(service) = service {
-                    self.sessions.meter(service, |meter| meter.take_back(period, used));
+                    self.sessions.meter(service, |meter| meter.take_back(period, day, used));
                 }
             }
         }

@@ -124,8 +124,8 @@ impl Access {
     /// # Errors
     /// The refusal.
     pub fn entitlement(&self, login: &Login, now: Timestamp) -> Result<Entitlement, Refusal> {
-        let usage = self.usage(login, now);
-        entitle(&Facts::of(&login.service, login.standing, usage), now)
+        let used = self.used(login, now);
+        entitle(&Facts::of(&login.service, login.standing, used, &self.zone), now)
     }
 
     /// A device that comes back replaces its own ghost, so its earlier session takes no place.

@@ -481,6 +481,8 @@ impl Access {
                 rates: standing.rates,
                 devices: Vec::new(),
                 remaining_octets: standing.remaining_octets,
+                octets_to_change: standing.octets_to_change,
+                secs_to_change: standing.secs_to_change,
             });
             one.devices.push(AdmittedDevice {
                 interface: held.local.interface,
@@ -557,7 +559,7 @@ impl Access {
         }
         let Some(service) = held.service else {
             let rates = held.local.rates.ok_or(CloseReason::NotAdmitted)?;
-            return Ok((Standing { rates, remaining_octets: None }, held.local.ends_at));
+            return Ok((Standing::at(rates), held.local.ends_at));
         };
         let refused = |refusal| CloseReason::NotEntitled { refusal };
         let login = self.snapshot.service(service).ok_or_else(|| refused(Refusal::ServiceEnded))?;
@@ -573,7 +575,7 @@ impl Access {
             return Err(CloseReason::Idle);
         }
         let until = [yes.ends_at, limit, held.local.ends_at].into_iter().flatten().min();
-        Ok((Standing::of(&yes), until))
+        Ok((Standing::of(&yes, now), until))
     }
 
     fn session_end(&self, login: &Login, opened_at: Timestamp) -> Option<Timestamp> {
@@ -596,11 +598,24 @@ impl Access {
 struct Standing {
     rates: Rates,
     remaining_octets: Option<u64>,
+    octets_to_change: Option<u64>,
+    secs_to_change: Option<u64>,
 }
 
 impl Standing {
-    const fn of(yes: &Entitlement) -> Self {
-        Self { rates: yes.rates, remaining_octets: yes.remaining_octets }
+    const fn at(rates: Rates) -> Self {
+        Self { rates, remaining_octets: None, octets_to_change: None, secs_to_change: None }
+    }
+
+    fn of(yes: &Entitlement, now: Timestamp) -> Self {
+        let by_time = yes.changes_at.map(|at| u64::try_from(at.duration_since(now).as_secs()).unwrap_or(0));
+        Self {
+            rates: yes.rates,
+            remaining_octets: yes.remaining_octets,
+            octets_to_change: yes.octets_to_change(),
+            // All devices together use the time up, but each is looked at again soon enough.
+            secs_to_change: [by_time, yes.remaining_secs].into_iter().flatten().min(),
+        }
     }
 }
 

@@ -39,9 +39,11 @@ pub use crate::store::contract::CommitError as RecordError;
 pub use crate::store::snapshot::{Login, NasEntry, NasView};
 
 use crate::base::entropy::Entropy;
-use crate::domain::entitlement::{Usage, period_start};
+use crate::domain::entitlement::{Usage, Used, period_start};
 use crate::domain::ids::ServiceId;
+use crate::domain::period::local_day;
 use crate::domain::provisioning::Proof;
+use crate::domain::usage_terms::FairUseWindow;
 use crate::store::Store;
 use crate::store::contract::ReadError;
 use crate::store::snapshot::Snapshot;
@@ -140,8 +142,15 @@ impl Access {
     /// What a service has used of the period that covers `now`.
     #[must_use]
     pub fn usage(&self, login: &Login, now: Timestamp) -> Usage {
-        let period = period_start(&login.service.intervals, now);
-        self.sessions.usage(login.service.id, period)
+        self.used(login, now).period
+    }
+
+    /// The same, with what was used of the fair-use window of its terms.
+    pub(crate) fn used(&self, login: &Login, now: Timestamp) -> Used {
+        let service = &login.service;
+        let window = service.terms.usage.fair_use.as_ref().map_or(FairUseWindow::Period, |fair| fair.window);
+        let period = period_start(&service.intervals, now);
+        self.sessions.used(service.id, period, window, local_day(now, &self.zone))
     }
 
     /// What can be shown about a service's enforcement at its NAS: a session that was granted

@@ -11,16 +11,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use super::locals::Locals;
 use super::meter::{Meter, OpenSession, same_device};
 use super::shards::Shards;
-use crate::domain::entitlement::Usage;
+use crate::domain::entitlement::{Usage, Used};
 use crate::domain::ids::{ServiceId, SessionId};
 use crate::domain::session::{CloseReason, Counters, Session};
+use crate::domain::usage_terms::FairUseWindow;
 use crate::store::Store;
 use crate::store::contract::{ReadError, Record};
-use crate::store::tables::{GatewayMeters, Sessions, UsageDays, session_key};
+use crate::store::tables::{GatewayMeters, Sessions, UsageDay, UsageDays, session_key};
 
 /// Sessions and meters of all services.
 pub(super) struct SessionTable {
@@ -88,8 +90,9 @@ impl SessionTable {
         store
             .load_all::<UsageDays>(move |one: Record<UsageDays>| {
                 let at = |position: usize| one.counters.get(position).copied().unwrap_or(0);
-                let used = Usage { down_octets: at(0), up_octets: at(1), seconds: at(2) };
-                into.meter(one.body.service_id, |meter| meter.add(one.body.period, used));
+                let used = Usage { down_octets: at(0), up_octets: at(1), seconds: at(2), free_octets: at(3) };
+                let UsageDay { service_id, period, day } = one.body;
+                into.meter(service_id, |meter| meter.add(period, day, used));
             })
             .await?;
         let into = Arc::clone(&table);
@@ -243,8 +246,14 @@ impl SessionTable {
         self.look(service, |meter| meter.places_taken(station))
     }
 
-    pub(super) fn usage(&self, service: ServiceId, period: Option<Timestamp>) -> Usage {
-        self.look(service, |meter| meter.usage(period))
+    pub(super) fn used(
+        &self,
+        service: ServiceId,
+        period: Option<Timestamp>,
+        window: FairUseWindow,
+        today: Date,
+    ) -> Used {
+        self.look(service, |meter| meter.used(period, window, today))
     }
 
     /// Takes one of a service's places for a session that is about to be opened; false when all are taken.

@@ -76,6 +76,7 @@ fn service() -> Service {
             min_contract_months: None,
             max_contract_months: None,
             billing: Default::default(),
+            usage: Default::default(),
             features: serde_json::Map::new(),
         },
         phase: Phase::Active,
@@ -89,6 +90,7 @@ fn service() -> Service {
             source: "test".into(),
         }],
         addresses: Addresses::default(),
+        extras: Default::default(),
         created_at: at(-1_000),
         approved_at: None,
         activated_at: Some(at(-1_000)),
@@ -258,7 +260,7 @@ fn start_interim_and_stop_make_one_session_counted_once() {
     assert_eq!(sessions[0].body.closed_why, Some(CloseReason::Stop { cause: Some(1) }));
     assert_eq!(sessions[0].counters[..2], [1_000, 100]);
     assert_eq!(lab.stored_usage(), (1_000, 100, 500));
-    assert_eq!(lab.used(), Usage { down_octets: 1_000, up_octets: 100, seconds: 500 });
+    assert_eq!(lab.used(), Usage { down_octets: 1_000, up_octets: 100, seconds: 500, free_octets: 0 });
     assert_eq!(lab.access.open_sessions(), 0);
 }
 
@@ -419,7 +421,7 @@ proptest! {
         prop_assert_eq!(&sessions[0].counters[..2], &[400, 50]);
         prop_assert_eq!(sessions[0].body.closed_at, Some(at(300)));
         prop_assert_eq!(lab.stored_usage(), (400, 50, 300));
-        prop_assert_eq!(lab.used(), Usage { down_octets: 400, up_octets: 50, seconds: 300 });
+        prop_assert_eq!(lab.used(), Usage { down_octets: 400, up_octets: 50, seconds: 300, free_octets: 0 });
         prop_assert_eq!(lab.access.open_sessions(), 0);
     }
 }

@@ -226,8 +226,9 @@ impl Till {
     ) -> Result<Turn, BillingError> {
         let contract = leaf.contract(id, now).await?;
         let (subscriber_id, terms) = (contract.service.subscriber_id, contract.service.terms.clone());
-        let item = self.shop.item(&terms, terms.name.to_string(), terms.monthly_price);
-        let quote = quote(vec![item], &[], self.settings.rounding)?;
+        let mut items = vec![self.shop.item(&terms, terms.name.to_string(), terms.monthly_price)];
+        items.extend(self.shop.add_ons(&contract.service));
+        let quote = quote(items, &[], self.settings.rounding)?;
         let subscriber = self.shop.subscriber(subscriber_id).await?;
         let holds = leaf.balance(&Account::Wallet(subscriber_id)).await?.saturating_neg();
         let has = holds.saturating_add(subscriber.credit_limit.max(0));
@@ -357,6 +358,7 @@ impl Till {
         );
         let mut items = vec![base];
         items.extend(subscription.carried.iter().map(|line| self.carried(line)));
+        items.extend(self.shop.add_ons(service));
         if subscription.next_index == 0 && service.terms.setup_fee.minor > 0 {
             items.push(self.shop.item(&service.terms, "Setup".to_owned(), service.terms.setup_fee));
         }

@@ -22,7 +22,7 @@ use crate::domain::money::Money;
 use crate::domain::order::{Order, OrderStatus, Purchase};
 use crate::domain::plan::{PlanTerms, ProrationPolicy};
 use crate::domain::provisioning::{ProvisioningTask, TaskState};
-use crate::domain::service::{Phase, Service};
+use crate::domain::service::{AddOn, Phase, Service};
 use crate::domain::subscriber::Subscriber;
 use crate::domain::subscription::Subscription;
 use crate::domain::tax::{Item, Quote, TaxTreatment, quote};
@@ -176,7 +176,14 @@ impl Shop {
         if is_first && service.terms.setup_fee.minor > 0 {
             items.push(self.item(&service.terms, "Setup".to_owned(), service.terms.setup_fee));
         }
+        items.extend(self.add_ons(service));
         Ok(quote(items, &[], self.settings.rounding)?)
+    }
+
+    /// What is paid for with each period beside the plan.
+    pub(super) fn add_ons(&self, service: &Service) -> Vec<Item> {
+        let item = |one: &AddOn| self.item(&service.terms, one.name.to_string(), one.price);
+        service.extras.add_ons.iter().map(item).collect()
     }
 
     /// Something of a plan with the plan's tax, or the site's.
@@ -237,9 +244,10 @@ impl Shop {
                 Some(self.give_period(leaf, *service_id, done.subscriber_id, &source, now).await?)
             }
             Purchase::TopUp { service_id, offer } => {
+                let zone = &self.settings.zone;
+                let beyond = super::top_up::used_beyond(&self.store, *service_id, zone, now).await?;
                 let contract = self.bought_for(leaf, *service_id, done.subscriber_id, now).await?;
-                let subject =
-                    super::top_up::give(contract, offer.as_str(), done.id, now, &self.settings.zone)?;
+                let subject = super::top_up::give(contract, offer.as_str(), done.id, beyond, now, zone)?;
                 let payload = json!({ "customer_id": done.subscriber_id, "offer": offer });
                 leaf.change(|unit| Ok(unit.event("service.topped_up", service_id, payload)))?;
                 Some(subject)

@@ -16,6 +16,7 @@ use crate::store::Store;
 use crate::store::vault::Vault;
 
 pub mod audit;
+pub mod billing_form;
 pub mod directory;
 pub mod fault;
 pub mod form;
@@ -28,6 +29,7 @@ pub mod provision;
 pub mod roster;
 pub mod services;
 pub mod standing;
+pub mod usage_form;
 
 pub use crate::store::listing::{Listed, Window};
 

@@ -59,7 +59,8 @@ fn terms(form: &mut Form, held: Option<&PlanTerms>, currency: Currency) -> Optio
             1,
             MOST_CONFIRMATION_MINUTES,
         ),
-        billing: held.map(|terms| terms.billing.clone()).unwrap_or_default(),
+        billing: super::billing_form::read(form, held.map(|terms| &terms.billing)),
+        usage: super::usage_form::read(form, held.map(|terms| &terms.usage), currency),
         features: features(form, held),
         name: name?,
         description,
@@ -82,7 +83,7 @@ fn currency_must_be(form: &mut Form, currency: Currency) {
     });
 }
 
-fn price(text: &str, currency: Currency) -> Result<Money, String> {
+pub(super) fn price(text: &str, currency: Currency) -> Result<Money, String> {
     let money = Money::parse(text, currency).map_err(|error| error.to_string())?;
     if money.minor < 0 { Err("must not be below zero".into()) } else { Ok(money) }
 }
@@ -122,7 +123,7 @@ fn rates(form: &mut Form, held: Option<Rates>) -> Option<Rates> {
     Some(Rates { down: Download(down?), up: Upload(up?) })
 }
 
-fn bits(text: &str) -> Result<BitsPerSecond, crate::domain::rate::RateError> {
+pub(super) fn bits(text: &str) -> Result<BitsPerSecond, crate::domain::rate::RateError> {
     let bits = text.parse().map_err(|_| crate::domain::rate::RateError::Fraction)?;
     BitsPerSecond::new(bits)
 }
@@ -218,7 +219,7 @@ pub(crate) fn named<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
 
 const SPEEDS: [&str; 4] = ["download_speed", "upload_speed", "download_bps", "upload_bps"];
 /// Longest validity: a century, whose end every time stamp holds.
-const VALIDITIES: [(&str, ValidityUnit, u32); 6] = [
+pub(super) const VALIDITIES: [(&str, ValidityUnit, u32); 6] = [
     ("validity_minutes", ValidityUnit::Minutes, 52_560_000),
     ("validity_hours", ValidityUnit::Hours, 876_000),
     ("validity_days", ValidityUnit::Days, 36_500),

@@ -15,12 +15,12 @@ use super::standing::{self, ServiceStanding};
 use crate::base::entropy::Entropy;
 use crate::base::secret::Secret;
 use crate::domain::audit::Actor;
-use crate::domain::entitlement::Usage;
+use crate::domain::entitlement::Used;
 use crate::domain::ids::{ServiceId, SubscriberId};
 use crate::domain::lock::{Lock, LockMode, LockReason};
 use crate::domain::plan::Plan;
 use crate::domain::provisioning::{ProvisioningTask, TaskState};
-use crate::domain::service::{Addresses, Credential, Phase, Service};
+use crate::domain::service::{Addresses, Credential, Extras, Phase, Service};
 use crate::domain::subscriber::{Standing, Subscriber};
 use crate::domain::text::{Code, Username};
 use crate::store::Store;
@@ -125,7 +125,7 @@ impl Services {
         let (service, network_password) = self.make(&subscriber, &plan, wanted, now).await?;
         let unit = Unit::once(self.entropy.uuid_v7(now)?);
         let unit = self.entered(unit, actor, &service, now)?;
-        let standing = standing::of_service(&service, subscriber.standing, Usage::default(), now);
+        let standing = standing::of_service(&service, subscriber.standing, Used::default(), &self.zone, now);
         let service = ServiceView { service, version: 1, standing };
         Ok(Draft::new(unit, MadeService { service, network_password, warnings }))
     }
@@ -160,6 +160,7 @@ impl Services {
             locks: Vec::new(),
             intervals: Vec::new(),
             addresses: wanted.addresses,
+            extras: Extras::default(),
             created_at: now,
             approved_at: None,
             activated_at: None,
@@ -423,8 +424,14 @@ impl Services {
     ///
     /// # Errors
     /// A read that failed.
-    pub async fn used(&self, service: &Service, now: Timestamp) -> Result<Usage, ReadError> {
+    pub async fn used(&self, service: &Service, now: Timestamp) -> Result<Used, ReadError> {
         standing::used(&self.store, service, &self.zone, now).await
+    }
+
+    /// Whose days the terms mean.
+    #[must_use]
+    pub const fn zone(&self) -> &TimeZone {
+        &self.zone
     }
 
     /// How a record stands.
@@ -446,7 +453,7 @@ impl Services {
         now: Timestamp,
     ) -> Result<ServiceView, Fault> {
         let usage = standing::usage(&self.store, &record.body, &self.zone, now).await?;
-        let standing = standing::of_service(&record.body, owner, usage, now);
+        let standing = standing::of_service(&record.body, owner, usage, &self.zone, now);
         Ok(ServiceView { service: record.body, version: record.version, standing })
     }
 

@@ -7,11 +7,11 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::domain::entitlement::{Access, Entitlement, Facts, Usage, entitle, period_start};
-use crate::domain::ids::ServiceId;
+use crate::domain::entitlement::{Access, Entitlement, Facts, Used, entitle, period_start};
 use crate::domain::refusal::Refusal;
 use crate::domain::service::{Phase, Service};
 use crate::domain::subscriber::{Standing, Subscriber};
+use crate::domain::usage_terms::FairUseWindow;
 use crate::store::Store;
 use crate::store::contract::{Page, Range, ReadError, Record};
 use crate::store::tables;
@@ -98,8 +98,14 @@ impl CustomerStatus {
 
 /// How a service stands by these facts.
 #[must_use]
-pub fn of_service(service: &Service, standing: Standing, usage: Usage, now: Timestamp) -> ServiceStanding {
-    let answer = entitle(&Facts::of(service, standing, usage), now);
+pub fn of_service(
+    service: &Service,
+    standing: Standing,
+    used: Used,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> ServiceStanding {
+    let answer = entitle(&Facts::of(service, standing, used, zone), now);
     let status = match (service.phase, &answer) {
         (Phase::Pending, _) => ServiceStatus::Pending,
         (Phase::Provisioning, _) => ServiceStatus::Provisioning,
@@ -135,19 +141,19 @@ pub fn of_customer(standing: Standing, services: &[ServiceStatus]) -> CustomerSt
     }
 }
 
-/// What a service used in its current period, by the days of `zone`. Nothing is read where the
-/// terms allow any amount.
+/// What a service used of its current period and of its fair-use window, by the days of `zone`. Nothing is read
+/// where the terms allow any amount.
 ///
 /// # Errors
-/// When the store cannot read.
+/// When the store cannot read: what is not known is never taken for nothing used.
 pub(crate) async fn usage(
     store: &Store,
     service: &Service,
     zone: &TimeZone,
     now: Timestamp,
-) -> Result<Usage, ReadError> {
-    if service.terms.data_allowance.is_none() {
-        return Ok(Usage::default());
+) -> Result<Used, ReadError> {
+    if !service.terms.is_metered() {
+        return Ok(Used::default());
     }
     used(store, service, zone, now).await
 }
@@ -161,9 +167,10 @@ pub(crate) async fn used(
     service: &Service,
     zone: &TimeZone,
     now: Timestamp,
-) -> Result<Usage, ReadError> {
-    let Some(from) = period_start(&service.intervals, now) else { return Ok(Usage::default()) };
-    used_since(store, service.id, from.to_zoned(zone.clone()).date()).await
+) -> Result<Used, ReadError> {
+    let window = service.terms.usage.fair_use.as_ref().map_or(FairUseWindow::Period, |fair| fair.window);
+    let period = period_start(&service.intervals, now);
+    crate::store::usage::used(store, service.id, period, window, zone, now).await
 }
 
 /// All services of a subscriber, oldest first.
@@ -177,26 +184,6 @@ pub(crate) async fn services_of(
     let range = Range::Equals("subscriber_id", subscriber.id.to_string().into());
     let slice = store.scan::<tables::Services>(range, Page::first(MOST_SERVICES)).await?;
     Ok(slice.records)
-}
-
-async fn used_since(store: &Store, service: ServiceId, day: jiff::civil::Date) -> Result<Usage, ReadError> {
-    let range = Range::KeyPrefix(format!("{service}/"));
-    let mut page = Page { after: None, limit: DAYS_A_PAGE, reverse: true };
-    let mut usage = Usage::default();
-    loop {
-        let slice = store.scan::<tables::UsageDays>(range.clone(), page.clone()).await?;
-        for record in slice.records {
-            if record.body.day < day {
-                return Ok(usage);
-            }
-            let at = |position: usize| record.counters.get(position).copied().unwrap_or(0);
-            usage.down_octets = usage.down_octets.saturating_add(at(0));
-            usage.up_octets = usage.up_octets.saturating_add(at(1));
-            usage.seconds = usage.seconds.saturating_add(at(2));
-        }
-        let Some(next) = slice.next else { return Ok(usage) };
-        page.after = Some(next);
-    }
 }
 
 fn admitted(status: ServiceStatus, entitlement: Entitlement) -> ServiceStanding {
@@ -217,8 +204,6 @@ pub const WAITS_FOR_APPROVAL: &str = "waits_for_approval";
 /// Most services of one subscriber that are looked at: an organisation with more has several
 /// accounts.
 pub const MOST_SERVICES: usize = 1_000;
-/// About a month, the usual period.
-const DAYS_A_PAGE: usize = 32;
 
 #[cfg(test)]
 mod tests {

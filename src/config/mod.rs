@@ -18,6 +18,7 @@ mod load;
 mod log;
 mod mail;
 mod moment;
+mod notify;
 mod portal;
 mod radius;
 mod reader;
@@ -25,6 +26,7 @@ mod reference;
 mod secrets;
 mod site;
 mod size;
+mod sms;
 mod store;
 
 use std::path::Path;
@@ -38,6 +40,7 @@ pub use http::Http;
 pub use load::{Environment, MAX_FILE_OCTETS, load};
 pub use log::Log;
 pub use mail::{Mail, MailSecurity, MailServer};
+pub use notify::{Notify, Quiet};
 pub use portal::{HostName, Portal};
 pub use radius::Radius;
 pub use reader::{Applies, Origin, Setting};
@@ -45,6 +48,7 @@ pub use reference::{SecretError, SecretRef};
 pub use secrets::{BOX_KEY_OCTETS, Secrets, box_key};
 pub use site::{Site, TaxRate};
 pub use size::ByteSize;
+pub use sms::{Country, HeaderLine, Sms, SmsContent, SmsMethod, SmsProvider, Template, TermiiRoute};
 pub use store::{Engine, Store};
 
 use fault::Wrong;
@@ -71,6 +75,10 @@ pub struct Config {
     pub gateway: Gateway,
     /// How messages to subscribers leave.
     pub mail: Mail,
+    /// The carrier of text messages.
+    pub sms: Sms,
+    /// When and in which order people are written to.
+    pub notify: Notify,
     /// How this site does business.
     pub billing: Billing,
     /// What happens when an invoice is not paid.
@@ -103,6 +111,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         reader.section(root, "portal", Portal::read),
         reader.section(root, "gateway", Gateway::read),
         reader.section(root, "mail", Mail::read),
+        reader.section(root, "sms", Sms::read),
+        reader.section(root, "notify", Notify::read),
         reader.section(root, "billing", Billing::read),
         reader.section(root, "dunning", Dunning::read),
         reader.section(root, "radius", Radius::read),
@@ -111,9 +121,24 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         reader.section(root, "secrets", Secrets::read),
     );
     reader.unknown_sections(root);
-    let (site, store, http, portal, gateway, mail, billing, dunning, radius, control, log, secrets) = parts;
+    let (
+        site,
+        store,
+        http,
+        portal,
+        gateway,
+        mail,
+        sms,
+        notify,
+        billing,
+        dunning,
+        radius,
+        control,
+        log,
+        secrets,
+    ) = parts;
     if reader.is_well() {
-        agree(&mut reader, root, (&portal, &gateway, &mail));
+        agree(&mut reader, root, (&portal, &gateway, &mail, &sms));
     }
     let (settings, site) = reader.finish(site)?;
     Ok(Config {
@@ -124,6 +149,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         portal,
         gateway,
         mail,
+        sms,
+        notify,
         billing,
         dunning,
         radius,
@@ -135,8 +162,8 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
 }
 
 /// What sections must agree on; looked at once each of them is well by itself.
-fn agree(reader: &mut Reader<'_>, root: &toml::de::DeTable<'_>, parts: (&Portal, &Gateway, &Mail)) {
-    let (portal, gateway, mail) = parts;
+fn agree(reader: &mut Reader<'_>, root: &toml::de::DeTable<'_>, parts: (&Portal, &Gateway, &Mail, &Sms)) {
+    let (portal, gateway, mail, sms) = parts;
     let mut refuse = |section: &'static str, key: &'static str, problem: String, remedy: &'static str| {
         reader.contradiction(root, (section, key), Wrong::new(problem, remedy));
     };
@@ -186,6 +213,9 @@ fn agree(reader: &mut Reader<'_>, root: &toml::de::DeTable<'_>, parts: (&Portal,
         refuse("gateway", "access", error.to_string(), "see the annotated edge.toml");
     }
     agree_on_mail(&mut refuse, mail);
+    for (key, problem, remedy) in sms.contradictions() {
+        refuse("sms", key, problem, remedy);
+    }
 }
 
 fn agree_on_mail(refuse: &mut impl FnMut(&'static str, &'static str, String, &'static str), mail: &Mail) {

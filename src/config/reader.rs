@@ -66,6 +66,8 @@ const ROOT: &[&str] = &[
     "portal",
     "gateway",
     "mail",
+    "sms",
+    "notify",
     "radius",
     "control",
     "log",

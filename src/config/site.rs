@@ -6,6 +6,7 @@ use toml::de::DeValue;
 use super::fault::Wrong;
 use super::kind::{Kind, quoted, text};
 use super::reader::{Applies, Section};
+use crate::domain::language::Language;
 use crate::domain::money::Currency;
 
 /// The place.
@@ -19,6 +20,8 @@ pub struct Site {
     pub currency: Currency,
     /// Tax on top of prices, for plans that do not say their own.
     pub tax_rate: TaxRate,
+    /// What people are written to in who did not say.
+    pub language: Language,
     /// Whether all staff must have a second factor before they may do anything else.
     pub require_second_factor: bool,
 }
@@ -32,9 +35,10 @@ impl Site {
         let prices = "name what prices are in, as currency = \"NGN\"";
         let currency = section.required("currency", Applies::Restart, prices);
         let tax_rate = section.optional("tax_rate", Applies::Restart, TaxRate::ZERO);
+        let language = section.optional("language", Applies::Restart, Language::english());
         let require_second_factor = section.optional("require_second_factor", Applies::Restart, false);
         let Zone(timezone) = timezone?;
-        Some(Self { name, timezone, currency: currency?, tax_rate, require_second_factor })
+        Some(Self { name, timezone, currency: currency?, tax_rate, language, require_second_factor })
     }
 }
 

@@ -142,7 +142,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         gateway::end_what_it_left(&access, clock.now()).await?;
     }
     let passwords = passwords(&config, &entropy)?;
-    let post = desk::post(&config.mail, &store, &vault, &entropy)?;
+    let post = desk::post(&config, &store, &vault, &entropy)?;
     let enforcing = enforcer.as_ref();
     let cycle = Activator::new();
     let front = Front {

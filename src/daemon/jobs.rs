@@ -19,6 +19,7 @@ use crate::base::entropy::Entropy;
 use crate::base::health::{Health, Severity, Warning};
 use crate::base::jobs::{Activator, Job, Jobs, NameTaken, Outcome, Report};
 use crate::catalogue::provision::Provisioning;
+use crate::domain::message::Channel;
 use crate::domain::nas::MessageAuthenticatorPolicy;
 use crate::notify::Post;
 use crate::people::People;
@@ -55,7 +56,8 @@ pub(super) fn start(
     let now = clock.now();
     let silent =
         EndSilent { access: Arc::clone(&access), interval: Arc::clone(interim_secs), listening_since: now };
-    let mail = SendMail { post: (*post).clone(), health: health.clone() };
+    let mail = SendMail { channel: Channel::Mail, post: (*post).clone(), health: health.clone() };
+    let sms = SendMail { channel: Channel::Sms, post: (*post).clone(), health: health.clone() };
     let billing = TurnSubscriptions::new(app.billing.till.clone(), store.clone(), health.clone());
     let dun = Dun {
         till: app.billing.till.clone(),
@@ -73,7 +75,8 @@ pub(super) fn start(
         jobs.start(dun, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(chain, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(watch, Activator::new(), now, (*clock).clone(), stop.clone())?,
-        jobs.start(mail, post.activator(), now, (*clock).clone(), stop.clone())?,
+        jobs.start(sms, post.activator(Channel::Sms), now, (*clock).clone(), stop.clone())?,
+        jobs.start(mail, post.activator(Channel::Mail), now, (*clock).clone(), stop.clone())?,
         jobs.start(Retention { store, fed: 0 }, Activator::new(), now, (*clock).clone(), stop.clone())?,
         carry_provisioning_on(&app.catalogue.provisioning, clock, stop),
     ])

@@ -17,6 +17,8 @@ mod metrics;
 mod money;
 mod notify;
 mod portal;
+mod sms;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,6 +32,7 @@ pub use boot::{StartError, start};
 pub use desk::MailError;
 pub use life::{RunError, run};
 pub use portal::PortalError;
+pub use words::WordsError;
 
 use crate::access::{Access, SessionDefaults};
 use crate::base::secret::Secret;

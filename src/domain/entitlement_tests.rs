@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::rate::{BitsPerSecond, Download, THROTTLED};
+use crate::domain::rate::{BitsPerSecond, Download, THROTTLED, Upload};
+use crate::domain::usage_terms::{Day, FairUse, FairUseTier, FairUseWindow, HoursWindow};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -35,6 +36,8 @@ struct Case {
     locks: Vec<Lock>,
     intervals: Vec<Interval>,
     usage: Usage,
+    window: Option<Usage>,
+    top_ups: Vec<TopUp>,
 }
 
 impl Case {
@@ -46,6 +49,8 @@ impl Case {
             locks: vec![],
             intervals: vec![interval(0, None)],
             usage: Usage::default(),
+            window: None,
+            top_ups: vec![],
         }
     }
 
@@ -56,7 +61,9 @@ impl Case {
             terms: &self.terms,
             locks: &self.locks,
             intervals: &self.intervals,
-            usage: self.usage,
+            top_ups: &self.top_ups,
+            used: Used { period: self.usage, window: self.window.unwrap_or(self.usage) },
+            zone: &TimeZone::UTC,
         };
         entitle(&facts, at(now))
     }
@@ -90,7 +97,7 @@ fn each_fact_refuses_with_its_own_reason() {
             "quota",
             |c| {
                 c.terms.data_allowance = Some(10);
-                c.usage = Usage { down_octets: 7, up_octets: 3, seconds: 1 };
+                c.usage = Usage { down_octets: 7, up_octets: 3, ..Usage::default() };
             },
             Refusal::QuotaSpent,
         ),
@@ -125,6 +132,129 @@ fn a_lock_that_slows_down_leaves_the_network_and_lowers_the_speed_only() {
     assert_eq!(case.ask(100).unwrap().rates, case.terms.rates, "never above the plan");
     case.locks.push(lock(LockMode::Captive));
     assert_eq!(case.ask(100).unwrap().access, Access::Captive { reason: LockReason::Overdue });
+}
+
+fn rates(down: u64, up: u64) -> Rates {
+    let rate = |bits| BitsPerSecond::new(bits).unwrap();
+    Rates { down: Download(rate(down)), up: Upload(rate(up)) }
+}
+
+fn used(octets: u64, seconds: u64) -> Usage {
+    Usage { down_octets: octets, seconds, ..Usage::default() }
+}
+
+fn top_up(octets: u64, seconds: u64, until: i64) -> TopUp {
+    let period = at(0);
+    let (from, until, source) = (at(1), Some(at(until)), "order:1".to_owned());
+    TopUp { octets, seconds, from, until, period, beyond: Amount::default(), source, is_void: false }
+}
+
+#[test]
+fn lesson_18_fair_use_lowers_the_speed_at_its_tier_and_lifts_at_the_end_of_its_window() {
+    let mut case = Case::good();
+    let tiers = vec![
+        FairUseTier { above_octets: 1_000, rates: rates(2_000_000, 9_000_000) },
+        FairUseTier { above_octets: 2_000, rates: rates(500_000, 500_000) },
+    ];
+    case.terms.usage.fair_use = Some(FairUse { window: FairUseWindow::Daily, tiers });
+    case.window = Some(used(999, 0));
+    let yes = case.ask(100).unwrap();
+    assert_eq!((yes.rates, yes.octets_to_slower), (case.terms.rates, Some(1)));
+    assert_eq!(yes.changes_at, None);
+    case.window = Some(used(1_000, 0));
+    let slower = case.ask(100).unwrap();
+    assert_eq!(slower.rates, rates(2_000_000, 5_000_000), "each direction is lowered, none is raised");
+    assert_eq!(slower.octets_to_slower, Some(1_000));
+    assert_eq!(slower.changes_at, Some(at(86_400)), "it lifts at midnight by itself");
+    case.window = Some(Usage::default());
+    assert_eq!(case.ask(86_400).unwrap().rates, case.terms.rates);
+}
+
+#[test]
+fn a_quota_that_throttles_leaves_the_service_on_slowly_until_the_next_period() {
+    let mut case = Case::good();
+    case.terms.data_allowance = Some(1_000);
+    case.terms.usage.on_quota = OnQuota::Throttle(rates(256_000, 128_000));
+    case.intervals = vec![interval(0, Some(500)), interval(500, Some(1_000))];
+    case.usage = used(1_000, 0);
+    let yes = case.ask(100).unwrap();
+    assert_eq!((yes.rates, yes.remaining_octets), (rates(256_000, 128_000), None));
+    assert_eq!(yes.changes_at, Some(at(500)), "the next period counts from nothing");
+    case.usage = used(999, 0);
+    let before = case.ask(100).unwrap();
+    assert_eq!((before.rates, before.remaining_octets), (case.terms.rates, Some(1)));
+}
+
+#[test]
+fn time_online_is_an_allowance_of_its_own() {
+    let mut case = Case::good();
+    case.terms.usage.time_allowance_secs = Some(3_600);
+    case.usage = used(0, 3_000);
+    let yes = case.ask(100).unwrap();
+    assert_eq!((yes.remaining_secs, yes.session_secs), (Some(600), Some(600)));
+    case.usage = used(0, 3_600);
+    assert_eq!(case.ask(100), Err(Refusal::TimeSpent));
+    case.top_ups = vec![top_up(0, 60, 5_000)];
+    assert_eq!(case.ask(100).unwrap().remaining_secs, Some(60));
+}
+
+#[test]
+fn a_top_up_reopens_a_spent_quota_until_it_ends_itself() {
+    let mut case = Case::good();
+    case.terms.data_allowance = Some(1_000);
+    case.usage = used(1_000, 0);
+    assert_eq!(case.ask(100), Err(Refusal::QuotaSpent));
+    case.top_ups = vec![top_up(500, 0, 200)];
+    let yes = case.ask(100).unwrap();
+    assert_eq!((yes.remaining_octets, yes.changes_at), (Some(500), Some(at(200))));
+    assert_eq!(case.ask(200), Err(Refusal::QuotaSpent), "at its end it is over");
+    case.usage = used(1_500, 0);
+    assert_eq!(case.ask(100), Err(Refusal::QuotaSpent), "and when it is used up");
+}
+
+#[test]
+fn free_hours_ask_for_no_quota_and_their_octets_count_against_none() {
+    let mut case = Case::good();
+    case.terms.data_allowance = Some(1_000);
+    let (from, to) = ("01:00".parse().unwrap(), "02:00".parse().unwrap());
+    case.terms.usage.hours =
+        vec![HoursWindow { days: Day::ALL.to_vec(), from, to, rates: None, counts: false }];
+    case.usage = Usage { down_octets: 5_000, free_octets: 4_100, ..Usage::default() };
+    let day = case.ask(100).unwrap();
+    assert_eq!((day.remaining_octets, day.octets_count, day.changes_at), (Some(100), true, Some(at(3_600))));
+    assert_eq!(day.octets_to_change(), Some(100));
+    case.usage.free_octets = 0;
+    assert_eq!(case.ask(100), Err(Refusal::QuotaSpent));
+    let night = case.ask(3_600).unwrap();
+    assert_eq!((night.remaining_octets, night.octets_count), (None, false));
+    assert_eq!(night.until_it_changes(at(3_600)).session_secs, Some(3_600));
+    assert_eq!(case.ask(7_200), Err(Refusal::QuotaSpent));
+}
+
+#[test]
+fn peak_hours_are_slower_and_a_nas_that_cannot_be_told_asks_again_at_their_end() {
+    let mut case = Case::good();
+    let (from, to) = ("18:00".parse().unwrap(), "22:00".parse().unwrap());
+    let slow = Some(rates(3_000_000, 50_000_000));
+    case.terms.usage.hours =
+        vec![HoursWindow { days: Day::ALL.to_vec(), from, to, rates: slow, counts: true }];
+    let peak = case.ask(19 * 3_600).unwrap();
+    assert_eq!(peak.rates, rates(3_000_000, 5_000_000));
+    assert_eq!(peak.until_it_changes(at(19 * 3_600)).session_secs, Some(3 * 3_600));
+    assert_eq!(peak.session_secs, None);
+    assert_eq!(case.ask(22 * 3_600).unwrap().rates, case.terms.rates);
+}
+
+#[test]
+fn rule_24_devices_of_one_plan_share_its_quota_and_units_are_exact() {
+    let mut case = Case::good();
+    case.terms.data_allowance = Some(1_000_000_000);
+    case.usage = Usage { down_octets: 600_000_000, up_octets: 399_999_999, ..Usage::default() };
+    assert_eq!(case.ask(100).unwrap().remaining_octets, Some(1));
+    case.usage.up_octets += 1;
+    assert_eq!(case.ask(100), Err(Refusal::QuotaSpent));
+    case.terms.data_allowance = Some(1 << 30);
+    assert_eq!(case.ask(100).unwrap().remaining_octets, Some((1 << 30) - 1_000_000_000));
 }
 
 #[test]
@@ -174,7 +304,7 @@ proptest! {
         let mut case = Case::good();
         case.terms.data_allowance = allowance;
         case.terms.session_limit_secs = limit;
-        case.usage = Usage { down_octets: down, up_octets: up, seconds: 0 };
+        case.usage = Usage { down_octets: down, up_octets: up, ..Usage::default() };
         case.intervals = vec![interval(from, Some(from + length))];
         if let Ok(yes) = case.ask(now) {
             prop_assert_ne!(yes.remaining_octets, Some(0));
@@ -210,5 +340,27 @@ proptest! {
         let locked = case.ask(10);
         prop_assert!(free.is_ok() || locked.is_err());
         if hard { prop_assert!(locked.is_err()); }
+    }
+
+    /// Lesson 18: whatever was used and whatever the hour, no term of use ever raises a speed.
+    #[test]
+    fn no_term_of_use_ever_raises_a_speed(
+        octets in 0u64..5_000, now in 0i64..700_000, down in 1u64..50_000_000, up in 1u64..50_000_000,
+        allowance in proptest::option::of(1u64..3_000), from in 0i8..24, to in 0i8..24,
+    ) {
+        let mut case = Case::good();
+        let plan = case.terms.rates;
+        let tiers = vec![FairUseTier { above_octets: 1_000, rates: rates(down, up) }];
+        case.terms.usage.fair_use = Some(FairUse { window: FairUseWindow::Daily, tiers });
+        case.terms.usage.on_quota = OnQuota::Throttle(rates(up, down));
+        case.terms.data_allowance = allowance;
+        let (from, to) = (format!("{from:02}:00").parse().unwrap(), format!("{to:02}:00").parse().unwrap());
+        let hours = HoursWindow { days: vec![Day::Thu, Day::Sun], from, to, rates: Some(rates(down, down)), counts: true };
+        case.terms.usage.hours = vec![hours];
+        case.usage = used(octets, 0);
+        let yes = case.ask(now).unwrap();
+        prop_assert!(yes.rates.down <= plan.down && yes.rates.up <= plan.up);
+        prop_assert!(yes.changes_at.is_none_or(|at| at > Timestamp::from_second(now).unwrap()));
+        prop_assert_ne!(yes.remaining_octets, Some(0));
     }
 }

@@ -55,6 +55,8 @@ pub enum MoneyError {
 }
 
 impl Currency {
+    /// The Nigerian naira, which most sites take.
+    pub const NGN: Self = Self(*b"NGN");
     /// ISO 4217's code for no currency: of an account that never held anything.
     pub const NONE: Self = Self(*b"XXX");
 

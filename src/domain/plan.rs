@@ -11,6 +11,7 @@ use super::money::Money;
 use super::rate::Rates;
 use super::tax::TaxTreatment;
 use super::text::{Code, Line};
+use super::usage_terms::UsageTerms;
 
 /// A plan as the catalogue lists it: identity and the current terms.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +81,9 @@ pub struct PlanTerms {
     /// How it is billed.
     #[serde(default)]
     pub billing: BillingTerms,
+    /// What depends on use and hour.
+    #[serde(default, skip_serializing_if = "UsageTerms::is_plain")]
+    pub usage: UsageTerms,
     /// Free-form features for pages.
     #[serde(default)]
     pub features: serde_json::Map<String, serde_json::Value>,
@@ -152,6 +156,14 @@ impl PlanTerms {
             BillingMode::Prepaid => self.validity.or(self.billing.cycle).unwrap_or(month),
             BillingMode::Postpaid => self.billing.cycle.or(self.validity).unwrap_or(month),
         }
+    }
+
+    /// Whether anything depends on how much was used.
+    #[must_use]
+    pub const fn is_metered(&self) -> bool {
+        self.data_allowance.is_some()
+            || self.usage.time_allowance_secs.is_some()
+            || self.usage.fair_use.is_some()
     }
 
     /// Whether a period costs nothing.
@@ -274,6 +286,7 @@ pub(crate) mod tests {
             min_contract_months: None,
             max_contract_months: None,
             billing: BillingTerms::default(),
+            usage: UsageTerms::default(),
             features: serde_json::Map::new(),
         }
     }

@@ -22,6 +22,10 @@ pub struct Admitted {
     pub devices: Vec<AdmittedDevice>,
     /// Octets left, both directions together; `None` is unlimited.
     pub remaining_octets: Option<u64>,
+    /// Octets after which the answer is another: none left, or slower; `None` is never.
+    pub octets_to_change: Option<u64>,
+    /// Seconds after which it is another whatever passes, at the earliest; `None` is never.
+    pub secs_to_change: Option<u64>,
 }
 
 /// One device that may pass now.

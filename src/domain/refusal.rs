@@ -40,6 +40,8 @@ pub enum Refusal {
     },
     /// The data allowance is used up.
     QuotaSpent,
+    /// The time allowance is used up.
+    TimeSpent,
     /// All of the service's places are taken.
     DeviceLimit {
         /// How many there are.
@@ -75,6 +77,7 @@ impl Refusal {
             Self::NothingPaid => "nothing_paid",
             Self::Expired { .. } => "expired",
             Self::QuotaSpent => "quota_spent",
+            Self::TimeSpent => "time_spent",
             Self::DeviceLimit { .. } => "device_limit",
             Self::NotPermittedHere => "not_permitted_here",
             Self::Busy => "busy",
@@ -106,6 +109,9 @@ impl Refusal {
             Self::Expired { at } => format!("What was paid for ended at {at}; renew the service."),
             Self::QuotaSpent => {
                 "The data allowance is used up; sell a top-up or wait for the next period.".into()
+            }
+            Self::TimeSpent => {
+                "The time allowance is used up; sell a top-up or wait for the next period.".into()
             }
             Self::DeviceLimit { limit } => {
                 format!("The plan allows {limit} session(s) at a time and all are in use; disconnect one.")

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{PlanId, ServiceId, SubscriberId};
 use super::lock::Lock;
+use super::money::Money;
 use super::plan::PlanTerms;
-use super::text::{Code, Username};
+use super::text::{Code, Line, Username};
+use super::usage_terms::TopUp;
 
 /// A service's record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +45,9 @@ pub struct Service {
     /// Fixed addresses.
     #[serde(default)]
     pub addresses: Addresses,
+    /// What was bought beside the plan.
+    #[serde(default, skip_serializing_if = "Extras::is_none")]
+    pub extras: Extras,
     /// When the contract was made.
     pub created_at: Timestamp,
     /// When staff approved it, where its terms require that.
@@ -134,6 +139,30 @@ pub struct Addresses {
     pub pool: Option<Code>,
 }
 
+/// What a contract has beside its plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Extras {
+    /// More data or time for a period.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub top_ups: Vec<TopUp>,
+    /// What is paid for with each period, such as a fixed address.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub add_ons: Vec<AddOn>,
+}
+
+/// Something that is paid for with each period. What it gives (an address, a routed block) is in
+/// [`Service::addresses`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddOn {
+    /// Unique within the contract.
+    pub code: Code,
+    /// Name on bills.
+    pub name: Line,
+    /// Price a period, as the plan's tax treatment says.
+    pub price: Money,
+}
+
 /// An IPv6 prefix, exact to the bit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ipv6Prefix {
@@ -148,6 +177,14 @@ impl Service {
     #[must_use]
     pub fn awaits_approval(&self) -> bool {
         self.phase == Phase::Pending && self.terms.requires_approval && self.approved_at.is_none()
+    }
+}
+
+impl Extras {
+    /// Whether there is nothing.
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.top_ups.is_empty() && self.add_ons.is_empty()
     }
 }
 

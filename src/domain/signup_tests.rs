@@ -29,6 +29,7 @@ fn terms() -> PlanTerms {
         min_contract_months: None,
         max_contract_months: None,
         billing: Default::default(),
+        usage: Default::default(),
         features: serde_json::Map::new(),
     }
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{CustomerVisitId, SubscriberId};
+use super::language::Language;
 use super::text::{Code, Email, Line, Phone};
 
 /// A subscriber's record.
@@ -28,6 +29,9 @@ pub struct Subscriber {
     /// Telephone number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<Phone>,
+    /// What messages to them are written in; the site's language where none is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
     /// Where bills go.
     #[serde(default)]
     pub billing_address: Address,

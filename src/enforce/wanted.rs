@@ -103,6 +103,8 @@ mod tests {
                 until: Timestamp::from_second(160).ok(),
             }],
             remaining_octets: None,
+            octets_to_change: None,
+            secs_to_change: None,
         }
     }
 

@@ -20,6 +20,7 @@ use super::wanted::{admission, counted, identities};
 use super::{NotCarriedOut, Parts};
 use crate::base::health::{Severity, Warning};
 use crate::domain::presence::{Admitted, Counted, READING_PERIOD};
+use crate::domain::rate::Rates;
 use crate::firewall::admission::{Generation, Identity, InForce, Number, Reading};
 use crate::firewall::change::{Applied, Change, Outcome, Refused, Wanted, between};
 use crate::firewall::kernel::{Event, Gateway, GatewayError, Survey, TableState, Watch};
@@ -69,6 +70,7 @@ pub(super) struct Worker {
 #[derive(Debug, Default)]
 struct Believed {
     holder: Option<Uuid>,
+    rates: Option<Rates>,
     devices: BTreeSet<Identity>,
 }
 
@@ -244,7 +246,7 @@ impl Worker {
         let Some((number, admission)) = admission(&wanted, &found, self.fresh(), now) else {
             return Ok(list);
         };
-        let believed = Believed { holder: Some(holder), devices };
+        let believed = Believed { holder: Some(holder), rates: Some(wanted.rates), devices };
         match between(&Wanted::from([(number, admission)]), &found).into_iter().next() {
             Some(change) => list.push((change, Some(believed))),
             None => self.believe(number, Some(believed)),
@@ -254,7 +256,7 @@ impl Worker {
 
     /// A quota that somebody begins with may be spent before the next reading, so that one comes earlier.
     fn read_before_spent(&mut self, wanted: &Admitted) {
-        let Some(lasts) = time_to_spend(wanted) else { return };
+        let Some(lasts) = time_to_change(wanted) else { return };
         let next = self.parts.clock.monotonic() + lasts.clamp(SHORTEST_PAUSE, READING_PERIOD);
         self.next_reading = self.next_reading.min(next);
     }
@@ -377,7 +379,8 @@ impl Worker {
         }
         for (number, one) in owners.into_iter().filter(|(number, _)| !failed.contains(number)) {
             let devices = one.devices.iter().flat_map(identities).collect();
-            self.believe(number, Some(Believed { holder: Some(one.holder), devices }));
+            let rates = Some(one.rates);
+            self.believe(number, Some(Believed { holder: Some(one.holder), rates, devices }));
         }
         tracing::debug!(admitted = self.believed.len(), changes = repaired, "The gateway was looked at");
         Ok(closed)
@@ -504,25 +507,34 @@ impl Worker {
             // They are absolute: the next ones bring the same again.
             tracing::warn!(%error, "What the gateway counted could not be written down");
         }
-        self.drop_the_spent(runtime)
+        self.follow_the_counted(runtime)
     }
 
-    /// Takes out whoever may no longer pass by what was just counted; gives when the next quota may be spent.
-    fn drop_the_spent(&mut self, runtime: &Handle) -> Duration {
+    /// Takes out whoever may no longer pass by what was just counted, and slows down or speeds up whose
+    /// speed it changed, or whose hour has come; gives when the next of this may be.
+    fn follow_the_counted(&mut self, runtime: &Handle) -> Duration {
         let admitted = self.parts.presence.admitted(self.parts.clock.now());
         let holders: BTreeSet<Uuid> = admitted.iter().map(|one| one.holder).collect();
-        let gone: Vec<Uuid> =
-            self.numbers.keys().filter(|holder| !holders.contains(holder)).copied().collect();
-        if !gone.is_empty() {
-            let (_, closed) = self.look_at(gone.into_iter());
+        let gone = self.numbers.keys().filter(|holder| !holders.contains(holder)).copied();
+        let slowed = admitted.iter().filter(|one| self.has_other_rates(one)).map(|one| one.holder);
+        let changed: Vec<Uuid> = gone.chain(slowed).collect();
+        if !changed.is_empty() {
+            let (_, closed) = self.look_at(changed.into_iter());
             self.keep(closed, runtime);
         }
         admitted
             .iter()
-            .filter_map(time_to_spend)
+            .filter_map(time_to_change)
             .min()
             .unwrap_or(READING_PERIOD)
             .clamp(SHORTEST_PAUSE, READING_PERIOD)
+    }
+
+    /// Whether somebody is in force with other speeds than they are to have.
+    fn has_other_rates(&self, wanted: &Admitted) -> bool {
+        let number = self.numbers.get(&wanted.holder);
+        let known = number.and_then(|number| self.believed.get(number)).and_then(|known| known.rates);
+        known.is_some_and(|rates| rates != wanted.rates)
     }
 
     fn read_one(&mut self, holder: Uuid) -> Result<Vec<Counted>, NotCarriedOut> {
@@ -593,12 +605,18 @@ impl Round {
     }
 }
 
-/// How long what is left lasts at full speed in both directions, where a second's worth may have passed at
-/// once; `None` without a quota.
-fn time_to_spend(admitted: &Admitted) -> Option<Duration> {
-    let bits = admitted.remaining_octets?.saturating_mul(8);
+/// How long it stays as it is at the least: octets at full speed in both directions, where a second's worth may
+/// have passed at once, and time. `None` without an end.
+fn time_to_change(admitted: &Admitted) -> Option<Duration> {
     let rate = admitted.rates.down.0.get().saturating_add(admitted.rates.up.0.get()).max(1);
-    Some(Duration::from_millis(bits.saturating_sub(rate).saturating_mul(1000) / rate))
+    let lasts = |octets: u64| {
+        let bits = octets.saturating_mul(8);
+        Duration::from_millis(bits.saturating_sub(rate).saturating_mul(1000) / rate)
+    };
+    let by_octets = admitted.octets_to_change.map(lasts);
+    // Seconds were rounded down; the look comes just after.
+    let by_time = admitted.secs_to_change.map(|secs| Duration::from_secs(secs.saturating_add(1)));
+    by_octets.into_iter().chain(by_time).min()
 }
 
 /// Listens to the firewall's news and wakes the worker, as long as there is one.

@@ -8,6 +8,7 @@
 //! The one rule: HTTPS, no redirects, bounded in time and size. Without TLS only to this machine or a private
 //! address, and only where the configuration says so.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -62,7 +63,7 @@ pub struct Reply {
 pub struct Request {
     method: Method,
     url: String,
-    headers: Vec<(&'static str, Secret)>,
+    headers: Vec<(Cow<'static, str>, Secret)>,
     body: Vec<u8>,
 }
 
@@ -187,8 +188,8 @@ impl Request {
 
     /// With a header; its value is treated as a secret.
     #[must_use]
-    pub fn header(mut self, name: &'static str, value: &Secret) -> Self {
-        self.headers.push((name, value.clone()));
+    pub fn header(mut self, name: impl Into<Cow<'static, str>>, value: &Secret) -> Self {
+        self.headers.push((name.into(), value.clone()));
         self
     }
 

@@ -1,63 +1,87 @@
-//! Rows that wait, tries, and when to give up.
+//! Rows that wait: how a message is written down, and what the queue is built from.
 //!
-//! The one rule: a row is changed only after the server answered, so that a message may be sent twice (under
-//! one Message-ID) and is never lost.
+//! Sending is in [`super::send`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicU32;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::letter::Letter;
-use super::smtp::{Smtp, SmtpError};
-use crate::base::backoff::Backoff;
+use super::carrier::Carrier;
+use super::letter::{Addressee, Letter, Writer};
+use super::news::News;
+use super::quiet::QuietHours;
 use crate::base::entropy::{Entropy, EntropyError};
 use crate::base::jobs::Activator;
 use crate::base::secret::Secret;
 use crate::domain::ids::MessageId;
-use crate::domain::message::Message;
+use crate::domain::message::{Channel, Kind, Message, Priority};
 use crate::store::Store;
-use crate::store::contract::{CommitError, IndexValue, Page, Range, ReadError, Record, Unit};
+use crate::store::contract::{CommitError, ReadError, Unit};
 use crate::store::tables::Messages;
 use crate::store::vault::{SealedSecret, Vault, VaultError};
 
 /// Messages to people; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Post(Arc<Parts>);
+pub struct Post(pub(super) Arc<Parts>);
 
+/// What the queue is built from.
 #[derive(Debug)]
-struct Parts {
-    store: Store,
-    vault: Vault,
-    entropy: Entropy,
-    server: Option<Smtp>,
-    wake: Activator,
-    /// One run at a time, whoever asks: so a message has at most one send under way.
-    running: tokio::sync::Mutex<()>,
-    /// Times in a row that the server was away.
-    away: AtomicU32,
-    /// Messages in a row that were not taken at their first try, and none taken since.
-    refused: AtomicU32,
+pub struct PostParts {
+    /// The store.
+    pub store: Store,
+    /// Seals texts.
+    pub vault: Vault,
+    /// For ids and codes.
+    pub entropy: Entropy,
+    /// Writes letters.
+    pub writer: Writer,
+    /// When and how much.
+    pub rules: Rules,
+    /// What sends; a channel without one has its messages wait until they are of no use.
+    pub carriers: Vec<Carrier>,
 }
 
-/// What one run came to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sent {
-    /// Messages that the server took.
-    pub sent: usize,
-    /// Messages that are tried again later.
-    pub postponed: usize,
-    /// Messages that were given up.
-    pub given_up: usize,
-    /// Times in a row that the server did not take anything, up to now.
-    pub away: u32,
-    /// Messages in a row that it refused at their first try, and took none since, up to now.
-    pub refused: u32,
-    /// What was wrong, last.
-    pub fault: Option<String>,
-    /// When the next one is due.
-    pub next_due: Option<Timestamp>,
+/// When messages go, and how many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// Which channel is asked first.
+    pub order: Vec<Channel>,
+    /// When nobody is written to but about what they wait for.
+    pub quiet: Option<QuietHours>,
+    /// Parts of SMS a day of the site's calendar, at most.
+    pub sms_per_day: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) store: Store,
+    pub(super) vault: Vault,
+    pub(super) entropy: Entropy,
+    pub(super) writer: Writer,
+    pub(super) rules: Rules,
+    mail: Lane,
+    sms: Lane,
+}
+
+/// What sending by one channel has to itself: one that is ill holds no other up.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) carrier: Option<Carrier>,
+    pub(super) wake: Activator,
+    /// One run at a time, whoever asks: so a message has at most one send under way.
+    pub(super) running: tokio::sync::Mutex<()>,
+    /// Times in a row that nobody was there.
+    pub(super) away: AtomicU32,
+    /// Messages in a row that were not taken at their first try, and none taken since.
+    pub(super) refused: AtomicU32,
+}
+
+impl Lane {
+    fn new(carrier: Option<Carrier>) -> Self {
+        let (wake, running) = (Activator::new(), tokio::sync::Mutex::new(()));
+        Self { carrier, wake, running, away: AtomicU32::new(0), refused: AtomicU32::new(0) }
+    }
 }
 
 /// Why a message was not written down, or the queue not worked on: ours.
@@ -78,29 +102,44 @@ pub enum NotifyError {
 }
 
 impl Post {
-    /// A queue over a store; without a server, messages wait until they are of no use.
+    /// A queue over a store.
     #[must_use]
-    pub fn new(store: Store, vault: Vault, entropy: Entropy, server: Option<Smtp>) -> Self {
-        let (wake, running) = (Activator::new(), tokio::sync::Mutex::new(()));
-        let (away, refused) = (AtomicU32::new(0), AtomicU32::new(0));
-        Self(Arc::new(Parts { store, vault, entropy, server, wake, running, away, refused }))
+    pub fn new(parts: PostParts) -> Self {
+        let PostParts { store, vault, entropy, writer, rules, carriers } = parts;
+        let find = |channel: Channel| carriers.iter().find(|one| one.channel() == channel).cloned();
+        let (mail, sms) = (Lane::new(find(Channel::Mail)), Lane::new(find(Channel::Sms)));
+        Self(Arc::new(Parts { store, vault, entropy, writer, rules, mail, sms }))
     }
 
-    /// Whether there is a server to send by.
+    /// Whether there is a mail server to send by.
     #[must_use]
     pub fn has_server(&self) -> bool {
-        self.0.server.is_some()
+        self.has(Channel::Mail)
     }
 
-    /// What wakes the job that sends.
+    /// Whether there is something to send by on that channel.
     #[must_use]
-    pub fn activator(&self) -> Activator {
-        self.0.wake.clone()
+    pub fn has(&self, channel: Channel) -> bool {
+        self.lane(channel).carrier.is_some()
+    }
+
+    /// What wakes the job that sends by that channel.
+    #[must_use]
+    pub fn activator(&self, channel: Channel) -> Activator {
+        self.lane(channel).wake.clone()
     }
 
     /// Has what was committed be sent at once.
     pub fn wake(&self) {
-        self.0.wake.pull();
+        for channel in Channel::ALL {
+            self.lane(channel).wake.pull();
+        }
+    }
+
+    /// News as a letter, in the reader's language.
+    #[must_use]
+    pub fn write(&self, to: &Addressee, news: &News, now: Timestamp) -> Letter {
+        self.0.writer.write(to, news, now)
     }
 
     /// Adds a message to the unit of the change that it is about.
@@ -108,161 +147,75 @@ impl Post {
     /// # Errors
     /// [`NotifyError`].
     pub fn queue_in(&self, unit: Unit, letter: &Letter, now: Timestamp) -> Result<Unit, NotifyError> {
+        let message = self.message(letter, now)?;
+        Ok(unit.create::<Messages>(&message.id, &message)?)
+    }
+
+    /// A letter as the row that waits.
+    pub(super) fn message(&self, letter: &Letter, now: Timestamp) -> Result<Message, NotifyError> {
         let id = MessageId(self.0.entropy.uuid_v7(now)?);
         let sealed = self.0.vault.seal(&self.0.entropy, &context(id), &Secret::from_text(&letter.text))?;
-        let message = Message {
+        Ok(Message {
             id,
+            kind: letter.kind,
             to: letter.to.clone(),
+            subscriber_id: letter.subscriber_id,
+            language: letter.language.clone(),
             subject: letter.subject.clone(),
             sealed_text: sealed.into(),
+            segments: letter.segments,
             created_at: now,
-            next_try_at: Some(now),
+            next_try_at: Some(self.quiet_until(letter.kind, now).unwrap_or(now)),
             useful_until: letter.useful_until,
             tries: 0,
             sent_at: None,
             fault: None,
-        };
-        Ok(unit.create::<Messages>(&id, &message)?)
+            unsure: 0,
+            carrier_id: None,
+            delivery: None,
+            look_at: None,
+            looks: 0,
+            repeats: None,
+        })
     }
 
-    /// Sends what is due, the oldest first, at most [`BATCH`]; stops at the first sign that the server is
-    /// away, since the others would wait for the same.
-    ///
-    /// # Errors
-    /// When the queue cannot be read; what was sent before stands.
-    pub async fn send_due(&self, now: Timestamp) -> Result<Sent, NotifyError> {
-        let _one_at_a_time = self.0.running.lock().await;
-        let mut run = Sent::default();
-        for record in self.waiting(now.as_millisecond(), BATCH).await? {
-            if self.send_one(record, now, &mut run).await? == Server::Away {
-                break;
-            }
-        }
-        run.away = self.0.away.load(Ordering::Relaxed);
-        run.refused = self.0.refused.load(Ordering::Relaxed);
-        let next = self.waiting(i64::MAX, 1).await?;
-        run.next_due = next.first().and_then(|record| record.body.next_try_at);
-        Ok(run)
-    }
-
-    async fn waiting(&self, until_millis: i64, most: usize) -> Result<Vec<Record<Messages>>, ReadError> {
-        let (from, to) = (IndexValue::Integer(i64::MIN), IndexValue::Integer(until_millis));
-        let range = Range::Between("next_try_at", from, to);
-        Ok(self.0.store.scan::<Messages>(range, Page::first(most)).await?.records)
-    }
-
-    async fn send_one(
-        &self,
-        record: Record<Messages>,
-        now: Timestamp,
-        run: &mut Sent,
-    ) -> Result<Server, NotifyError> {
-        let message = &record.body;
-        if now >= message.useful_until {
-            let fault = message.fault.clone().unwrap_or_else(|| "not sent in time".to_owned());
-            self.settle(&record, given_up(message, fault), run).await?;
-            return Ok(Server::There);
-        }
-        let sent = match (&self.0.server, self.text(message)) {
-            (_, Err(error)) => Err(SmtpError::Message(error.to_string())),
-            (None, Ok(_)) => Err(SmtpError::Away("no mail server is configured".to_owned())),
-            (Some(server), Ok(text)) => server.send(message, text.expose_text().unwrap_or_default()).await,
-        };
-        let (server, after) = match sent {
-            Ok(()) => {
-                self.0.refused.store(0, Ordering::Relaxed);
-                (Server::There, taken(message, now))
-            }
-            Err(SmtpError::Away(fault)) => (Server::Away, self.postponed(message, fault, now)?),
-            Err(SmtpError::Later(fault)) => {
-                self.count_refused(message);
-                (Server::There, self.postponed(message, fault, now)?)
-            }
-            Err(SmtpError::Refused(fault)) if message.tries.saturating_add(1) < MOST_REFUSALS => {
-                self.count_refused(message);
-                (Server::There, self.postponed(message, fault, now)?)
-            }
-            Err(error) => (Server::There, given_up(message, error.to_string())),
-        };
-        match server {
-            Server::There => self.0.away.store(0, Ordering::Relaxed),
-            Server::Away => {
-                self.0.away.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        self.settle(&record, after, run).await?;
-        Ok(server)
-    }
-
-    /// Once a message: one that nobody takes is no sign that none is taken.
-    fn count_refused(&self, message: &Message) {
-        if message.tries == 0 {
-            self.0.refused.fetch_add(1, Ordering::Relaxed);
+    /// Until when a message of that kind has to wait for the end of the quiet hours.
+    pub(super) fn quiet_until(&self, kind: Kind, now: Timestamp) -> Option<Timestamp> {
+        match kind.priority() {
+            Priority::Now => None,
+            Priority::ByDay => self.0.rules.quiet?.end(now, &self.0.writer.site().zone),
         }
     }
 
-    fn text(&self, message: &Message) -> Result<Secret, VaultError> {
+    pub(super) fn text(&self, message: &Message) -> Result<Secret, VaultError> {
         self.0.vault.unseal(&context(message.id), &SealedSecret::parse(&message.sealed_text)?)
     }
 
-    fn postponed(&self, message: &Message, fault: String, now: Timestamp) -> Result<Message, NotifyError> {
-        let tries = message.tries.saturating_add(1);
-        let random = u32::from_le_bytes(self.0.entropy.bytes()?);
-        let wait =
-            Backoff::new(FIRST_WAIT, LONGEST_WAIT).map_or(LONGEST_WAIT, |back| back.delay(tries, random));
-        let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::ZERO);
-        let next = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
-        // Looked at once more when its time is over, to be given up.
-        let next = next.min(message.useful_until);
-        Ok(Message { tries, next_try_at: Some(next), fault: Some(fault), ..message.clone() })
+    pub(super) fn lane(&self, channel: Channel) -> &Lane {
+        match channel {
+            Channel::Mail => &self.0.mail,
+            Channel::Sms => &self.0.sms,
+        }
     }
 
-    /// Writes down what became of a message. Only this queue changes it, one run at a time.
-    async fn settle(
-        &self,
-        record: &Record<Messages>,
-        after: Message,
-        run: &mut Sent,
-    ) -> Result<(), NotifyError> {
-        let count = match (after.sent_at, after.next_try_at) {
-            (Some(_), _) => &mut run.sent,
-            (None, Some(_)) => &mut run.postponed,
-            (None, None) => &mut run.given_up,
-        };
-        *count = count.saturating_add(1);
-        run.fault = after.fault.clone().or_else(|| run.fault.take());
-        let unit = Unit::natural().replace::<Messages>(&after.id, record.version, &after)?;
-        self.0.store.commit(unit).await?;
-        Ok(())
+    pub(super) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(super) fn rules(&self) -> &Rules {
+        &self.0.rules
+    }
+
+    /// Writes letters, for whoever shows which languages there are.
+    #[must_use]
+    pub fn writer(&self) -> &Writer {
+        &self.0.writer
     }
 }
 
-/// Whether the server answered about a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Server {
-    There,
-    Away,
-}
-
-/// The text goes: it may hold a code, and nobody needs it any more.
-fn taken(message: &Message, now: Timestamp) -> Message {
-    Message {
-        tries: message.tries.saturating_add(1),
-        sent_at: Some(now),
-        next_try_at: None,
-        fault: None,
-        sealed_text: String::new(),
-        ..message.clone()
-    }
-}
-
-fn given_up(message: &Message, fault: String) -> Message {
-    Message {
-        tries: message.tries.saturating_add(1),
-        next_try_at: None,
-        fault: Some(fault),
-        sealed_text: String::new(),
-        ..message.clone()
+impl Default for Rules {
+    fn default() -> Self {
+        Self { order: Channel::ALL.to_vec(), quiet: None, sms_per_day: DEFAULT_SMS_PER_DAY }
     }
 }
 
@@ -270,11 +223,5 @@ fn context(id: MessageId) -> String {
     format!("messages/{id}/text")
 }
 
-/// Messages a run: some seconds of work; the next run is due at once while more wait.
-pub const BATCH: usize = 50;
-/// The first wait after a failed try: somebody is waiting for the code.
-const FIRST_WAIT: Duration = Duration::from_secs(5);
-/// The longest wait between tries.
-const LONGEST_WAIT: Duration = Duration::from_secs(600);
-/// Refusals of one message before it is given up: some servers refuse strangers at first.
-const MOST_REFUSALS: u32 = 3;
+/// What a site of some thousand subscribers sends on its busiest day, and what a mistake may cost at most.
+pub const DEFAULT_SMS_PER_DAY: u32 = 2_000;

@@ -12,6 +12,7 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 
+use super::carrier::Untaken;
 use crate::base::secret::Secret;
 use crate::domain::message::Message;
 
@@ -20,6 +21,7 @@ use crate::domain::message::Message;
 pub struct Smtp {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
+    settings: Secret,
 }
 
 /// What a mail server is reached by.
@@ -48,7 +50,7 @@ pub enum Security {
     Plain,
 }
 
-/// Why a message was not taken, or a server cannot be used.
+/// Why a server cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SmtpError {
     /// The operator's: the sender is no address.
@@ -57,18 +59,16 @@ pub enum SmtpError {
     /// The machine's: TLS cannot be set up.
     #[error("TLS to the mail server cannot be set up: {0}")]
     Tls(String),
-    /// The message cannot be sent to anybody as it is.
-    #[error("the message cannot be a mail: {0}")]
-    Message(String),
-    /// The server refused this message and will again.
-    #[error("the mail server refused the message: {0}")]
-    Refused(String),
-    /// The server does not take this message now; it may later, and others may fare better.
-    #[error("the mail server does not take the message yet: {0}")]
-    Later(String),
-    /// The server cannot be reached, is busy, or does not let us in; another message would fare no better.
-    #[error("the mail server did not take it: {0}")]
-    Away(String),
+}
+
+impl SmtpSettings {
+    fn told(&self) -> Secret {
+        let Self { host, port, security, login, from } = self;
+        let (name, password) = login
+            .as_ref()
+            .map_or(("", ""), |(name, password)| (name.as_str(), password.expose_text().unwrap_or_default()));
+        Secret::from_text(&format!("{host}\n{port}\n{security:?}\n{from}\n{name}\n{password}"))
+    }
 }
 
 impl std::fmt::Debug for Smtp {
@@ -83,6 +83,7 @@ impl Smtp {
     /// # Errors
     /// `From`, `Tls`.
     pub fn new(settings: SmtpSettings) -> Result<Self, SmtpError> {
+        let told = settings.told();
         let SmtpSettings { host, port, security, login, from } = settings;
         let from: Mailbox = from.parse().map_err(|error| SmtpError::From(format!("{error}")))?;
         let tls = || TlsParameters::new(host.clone()).map_err(|error| SmtpError::Tls(error.to_string()));
@@ -100,24 +101,29 @@ impl Smtp {
             let password = password.expose_text().unwrap_or_default().to_owned();
             transport = transport.credentials(Credentials::new(name, password));
         }
-        Ok(Self { transport: transport.build(), from })
+        Ok(Self { transport: transport.build(), from, settings: told })
+    }
+
+    /// Everything that it sends by, the password too.
+    pub(super) const fn settings(&self) -> &Secret {
+        &self.settings
     }
 
     /// Hands one message to the server. The same message again carries the same Message-ID.
     ///
     /// # Errors
-    /// `Message`, `Refused`, `Later`, `Away`.
-    pub async fn send(&self, message: &Message, text: &str) -> Result<(), SmtpError> {
+    /// [`Untaken`].
+    pub async fn send(&self, message: &Message, text: &str) -> Result<(), Untaken> {
         let mail = self.mail(message, text)?;
         match tokio::time::timeout(MESSAGE_TIMEOUT, self.transport.send(mail)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(told(&error, message.to.as_str())),
-            Err(_) => Err(SmtpError::Away(format!("no answer within {} s", MESSAGE_TIMEOUT.as_secs()))),
+            Err(_) => Err(Untaken::Away(format!("no answer within {} s", MESSAGE_TIMEOUT.as_secs()))),
         }
     }
 
-    fn mail(&self, message: &Message, text: &str) -> Result<lettre::Message, SmtpError> {
-        let fault = |error: &dyn std::fmt::Display| SmtpError::Message(error.to_string());
+    fn mail(&self, message: &Message, text: &str) -> Result<lettre::Message, Untaken> {
+        let fault = |error: &dyn std::fmt::Display| Untaken::Message(error.to_string());
         let to: Address =
             message.to.as_str().parse().map_err(|error: lettre::address::AddressError| fault(&error))?;
         let domain = self.from.email.domain();
@@ -138,7 +144,7 @@ impl Smtp {
 
 /// Whether a fault is about this message or about every one: one address that cannot be reached must not hold
 /// the others.
-fn told(error: &lettre::transport::smtp::Error, to: &str) -> SmtpError {
+fn told(error: &lettre::transport::smtp::Error, to: &str) -> Untaken {
     let mut text = error.to_string();
     if let Some(cause) = std::error::Error::source(error) {
         text = format!("{text}: {cause}");
@@ -146,12 +152,12 @@ fn told(error: &lettre::transport::smtp::Error, to: &str) -> SmtpError {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_FAULT).collect();
     let code = error.status().map(u16::from);
     match code {
-        Some(code) if ABOUT_US.contains(&code) => SmtpError::Away(text),
-        Some(_) if error.is_permanent() => SmtpError::Refused(text),
-        Some(_) => SmtpError::Later(text),
+        Some(code) if ABOUT_US.contains(&code) => Untaken::Away(text),
+        Some(_) if error.is_permanent() => Untaken::Refused(text),
+        Some(_) => Untaken::Later(text),
         // The server has not SMTPUTF8 (RFC 6531), which this address needs.
-        None if error.is_client() && !to.is_ascii() => SmtpError::Message(text),
-        None => SmtpError::Away(text),
+        None if error.is_client() && !to.is_ascii() => Untaken::Message(text),
+        None => Untaken::Away(text),
     }
 }
 

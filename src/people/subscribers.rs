@@ -14,6 +14,7 @@ use crate::base::entropy::{Entropy, EntropyError};
 use crate::base::secret::Secret;
 use crate::domain::audit::Actor;
 use crate::domain::ids::SubscriberId;
+use crate::domain::language::Language;
 use crate::domain::subscriber::{Address, Category, Standing, Subscriber};
 use crate::domain::text::{Code, Email, Line, Phone};
 use crate::store::Store;
@@ -43,6 +44,8 @@ pub struct Details {
     pub email: Option<Email>,
     /// Telephone number.
     pub phone: Option<Phone>,
+    /// What messages are written in, where it is not the site's language.
+    pub language: Option<Language>,
     /// Where bills go.
     pub billing_address: Address,
     /// Where the service is.
@@ -219,6 +222,7 @@ impl Subscribers {
             last_name: details.last_name,
             email: details.email,
             phone: details.phone,
+            language: details.language,
             billing_address: details.billing_address,
             service_address: details.service_address,
             category: details.category,
@@ -458,6 +462,7 @@ impl Details {
             last_name: held.last_name.clone(),
             email: held.email.clone(),
             phone: held.phone.clone(),
+            language: held.language.clone(),
             billing_address: held.billing_address.clone(),
             service_address: held.service_address.clone(),
             category: held.category,
@@ -472,6 +477,7 @@ impl Details {
             last_name: self.last_name,
             email: self.email,
             phone: self.phone,
+            language: self.language,
             billing_address: self.billing_address,
             service_address: self.service_address,
             category: self.category,

@@ -21,6 +21,7 @@ use crate::catalogue::fault::Fault;
 use crate::domain::audit::Actor;
 use crate::domain::device::Device;
 use crate::domain::ids::{ServiceId, SessionId, SignupId, SubscriberId};
+use crate::domain::message::Recipient;
 use crate::domain::plan::Plan;
 use crate::domain::signup::{
     self, ACCESS_PAUSE, CODE_LIFETIME, CodeRefusal, SECOND_TAP, SIGNUP_LIFETIME, Signup, SignupStage,
@@ -28,8 +29,7 @@ use crate::domain::signup::{
 };
 use crate::domain::subscriber::Address;
 use crate::domain::text::{Code, Email, Line, Phone};
-use crate::notify::NotifyError;
-use crate::notify::letter::{self, Letter};
+use crate::notify::{Addressee, Letter, News, NotifyError};
 use crate::people::password::WeakPassword;
 use crate::people::subscribers::SubscriberError;
 use crate::people::throttle::Source;
@@ -347,7 +347,7 @@ impl Reception {
             let unit = Unit::once(self.0.entropy.uuid_v7(now)?)
                 .replace::<Signups>(&id, record.version, &after)?
                 .event("signup.resent", id, json!({ "by": actor.id }));
-            let unit = self.0.post.queue_in(unit, &self.letter(&after, &code), now)?;
+            let unit = self.0.post.queue_in(unit, &self.letter(&after, &code, now), now)?;
             let unit = beside(unit, &SignupView::of(&after, now))?;
             match self.commit(unit).await {
                 Err(CommitError::Conflict { .. }) => {}
@@ -500,24 +500,23 @@ impl Reception {
             id,
             json!({ "plan_code": signup.plan_code, "by": actor.id }),
         );
-        let unit = self.0.post.queue_in(unit, &self.letter(&signup, &code), now)?;
+        let unit = self.0.post.queue_in(unit, &self.letter(&signup, &code, now), now)?;
         self.commit(beside(unit, &SignupView::of(&signup, now))?).await?;
         Ok(signup)
     }
 
-    fn letter(&self, signup: &Signup, code: &str) -> Letter {
-        let mail = letter::Signup {
-            to: &signup.email,
-            site: &self.0.signup.site,
-            plan: signup.terms.name.as_str(),
-            code,
-            minutes: CODE_LIFETIME.as_mins(),
-            // A link counts as long as the signup waits; a code alone is of no use when it is too old.
-            useful_until: if signup.link_hash.is_some() { signup.expires_at } else { signup.code_until },
+    fn letter(&self, signup: &Signup, code: &str, now: Timestamp) -> Letter {
+        let (code, minutes) = (code.to_owned(), CODE_LIFETIME.as_mins());
+        let news = if signup.link_hash.is_some() {
+            let link = format!("{}/confirm/{}", self.0.signup.origin, self.link_secret(signup.id));
+            News::SignupCode { plan: signup.terms.name.to_string(), code, minutes, link }
+        } else {
+            News::SignupKnown { code, minutes }
         };
-        let link = format!("{}/confirm/{}", self.0.signup.origin, self.link_secret(signup.id));
-        let (new, known) = (letter::confirm_address(mail, &link), letter::known_address(mail));
-        if signup.link_hash.is_some() { new } else { known }
+        let to = Addressee::stranger(Recipient::Mail(signup.email.clone()));
+        // A link counts as long as the signup waits; a code alone is of no use when it is too old.
+        let useful_until = if signup.link_hash.is_some() { signup.expires_at } else { signup.code_until };
+        Letter { useful_until, ..self.0.post.write(&to, &news, now) }
     }
 
     fn new_code(&self) -> Result<String, EntropyError> {

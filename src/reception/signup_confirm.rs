@@ -394,6 +394,7 @@ fn details(signup: &Signup) -> Details {
         last_name: signup.last_name.clone(),
         email: Some(signup.email.clone()),
         phone: signup.phone.clone(),
+        language: None,
         billing_address: signup.service_address.clone(),
         service_address: signup.service_address.clone(),
         category: Category::Residential,

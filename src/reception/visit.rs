@@ -235,8 +235,10 @@ impl Reception {
         owner: &Subscriber,
         now: Timestamp,
     ) -> Result<AccountService, ReceptionError> {
-        let usage = self.0.catalogue.services.used(&service, now).await?;
-        let verdict = entitle(&Facts::of(&service, owner.standing, usage), now);
+        let used = self.0.catalogue.services.used(&service, now).await?;
+        let zone = self.0.catalogue.services.zone();
+        let verdict = entitle(&Facts::of(&service, owner.standing, used, zone), now);
+        let usage = used.period;
         let status_word = match (service.phase, &verdict) {
             (Phase::Pending | Phase::Provisioning, _) => "pending",
             (Phase::Ended, _) => "cancelled",

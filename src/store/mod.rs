@@ -30,6 +30,7 @@ pub mod snapshot;
 #[doc(hidden)]
 pub mod suite;
 pub mod tables;
+pub mod usage;
 pub mod vault;
 pub mod writer;
 

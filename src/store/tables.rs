@@ -15,7 +15,6 @@ use crate::domain::ids::{
     AuditId, AuthEventId, CustomerVisitId, MessageId, NasId, PlanId, ServiceId, SessionId, SignupId, StaffId,
     SubscriberId, TaskId, VisitId,
 };
-use crate::domain::message::Message;
 use crate::domain::nas::Nas;
 use crate::domain::plan::{Plan, PlanTerms};
 use crate::domain::provisioning::ProvisioningTask;
@@ -73,9 +72,12 @@ macro_rules! collection {
 }
 
 // Below the macros: what is declared after them may use them.
+pub mod messages;
 pub mod money;
 pub mod staff;
 pub mod webhooks;
+
+pub use messages::{Messages, SmsDay, SmsDays};
 
 collection! {
     /// Staff accounts.
@@ -189,12 +191,15 @@ impl UsageDay {
 collection! {
     /// Usage by service and day: what sessions' counters rose by while that day lasted.
     UsageDays: "usage_days", String => UsageDay, schema 1, Checksum,
-    counters &["down_octets", "up_octets", "seconds"],
+    counters &["down_octets", "up_octets", "seconds", "free_octets"],
     [service_id = |usage| usage.service_id.to_key().into()]
 }
 
 /// From a session's counters to a day's: octets down, octets up, seconds.
 pub const SESSION_TO_DAY: &[(usize, usize)] = &[(0, 0), (1, 1), (4, 2)];
+
+/// The same in hours whose octets count against nothing: they are noted as free beside.
+pub const FREE_SESSION_TO_DAY: &[(usize, usize)] = &[(0, 0), (1, 1), (4, 2), (0, 3), (1, 3)];
 
 /// How far the kernel's counters of one holder have been counted: which life of them, and by its own
 /// numbers up to where. What is above that is new.
@@ -237,15 +242,6 @@ collection! {
         +unique token_hash = |visit| visit.token_hash.clone().into(),
         subscriber_id = |visit| visit.subscriber_id.to_key().into(),
         expires_at = |visit| visit.expires_at.as_millisecond().into(),
-    ]
-}
-
-collection! {
-    /// Messages to people, waiting and sent.
-    Messages: "messages", MessageId => Message, schema 1, Keyed, counters &[],
-    [
-        next_try_at = |message| message.next_try_at.map(jiff::Timestamp::as_millisecond).into(),
-        created_at = |message| message.created_at.as_millisecond().into(),
     ]
 }
 
@@ -331,13 +327,13 @@ pub fn all() -> Vec<Registration> {
         Registration::of::<GatewayMeters>(),
         Registration::of::<Signups>(),
         Registration::of::<CustomerVisits>(),
-        Registration::of::<Messages>(),
         Registration::of::<Tasks>(),
         Registration::of::<AuditLog>(),
         Registration::of::<AuthEvents>(),
         Registration::of::<KeptAnswers>(),
         Registration::of::<Settings>(),
     ];
+    all.extend(messages::all());
     all.extend(money::all());
     all.extend(staff::all());
     all.extend(webhooks::all());

@@ -10,8 +10,11 @@ use dotmac_edge::base::clock::Clock;
 use dotmac_edge::base::entropy::Entropy;
 use dotmac_edge::billing::{Billing, Settings};
 use dotmac_edge::catalogue::Catalogue;
+use dotmac_edge::domain::language::Language;
 use dotmac_edge::domain::money::Currency;
-use dotmac_edge::notify::{Post, Security, Smtp, SmtpSettings};
+use dotmac_edge::notify::{
+    Carrier, Phrases, Post, PostParts, Rules, Security, SiteWords, Smtp, SmtpSettings, Writer,
+};
 use dotmac_edge::people::People;
 use dotmac_edge::people::subscribers::Subscribers;
 use dotmac_edge::reception::{Parts, Reception, SignupSettings};
@@ -37,7 +40,25 @@ pub fn post(store: &Store, vault: &Vault, port: Option<u16>) -> Post {
         let host = "127.0.0.1".to_owned();
         Smtp::new(SmtpSettings { host, port, security: Security::Plain, login: None, from }).unwrap()
     });
-    Post::new(store.clone(), vault.clone(), Entropy::System, server)
+    post_by(store, vault, server.map(Carrier::Mail).into_iter().collect(), Rules::default())
+}
+
+/// A queue that sends by these.
+pub fn post_by(store: &Store, vault: &Vault, carriers: Vec<Carrier>, rules: Rules) -> Post {
+    let site = SiteWords {
+        name: "Lekki POP 1".to_owned(),
+        language: Language::english(),
+        zone: TimeZone::get("Africa/Lagos").unwrap(),
+        origin: "https://portal.example.net".to_owned(),
+    };
+    Post::new(PostParts {
+        store: store.clone(),
+        vault: vault.clone(),
+        entropy: Entropy::System,
+        writer: Writer::new(Phrases::built_in(), site),
+        rules,
+        carriers,
+    })
 }
 
 /// The business of a site in Lagos without tax.

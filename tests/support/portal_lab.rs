@@ -160,6 +160,7 @@ impl Lab {
                 min_contract_months: None,
                 max_contract_months: None,
                 billing: Default::default(),
+                usage: Default::default(),
                 features: serde_json::Map::new(),
             },
             created_at: now,

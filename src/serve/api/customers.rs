@@ -20,6 +20,7 @@ use crate::catalogue::import::{Part, Register, Report};
 use crate::catalogue::plan_form::named;
 use crate::catalogue::roster::{BadLine, Person, split_name};
 use crate::catalogue::standing::CustomerStatus;
+use crate::domain::language::Language;
 use crate::domain::role::Permission;
 use crate::domain::subscriber::{Address, Category, Standing, Subscriber};
 use crate::domain::text::{Code, Email, Line, Phone};
@@ -73,6 +74,8 @@ pub struct CustomerBody {
     pub email: Option<String>,
     /// Telephone number.
     pub phone: Option<String>,
+    /// What messages are written in (`en`, `fr`, `sw` …), where it is not the site's language.
+    pub language: Option<String>,
     /// Where bills go.
     pub billing_address: Option<AddressView>,
     /// Where the service is.
@@ -113,6 +116,8 @@ pub struct CustomerView {
     pub email: Option<String>,
     /// Telephone number.
     pub phone: Option<String>,
+    /// What messages are written in (`en`, `fr`, `sw` …), where it is not the site's language.
+    pub language: Option<String>,
     /// Where bills go.
     pub billing_address: AddressView,
     /// Where the service is.
@@ -220,6 +225,7 @@ impl CustomerView {
             last_name: one.last_name.to_string(),
             email: one.email.as_ref().map(ToString::to_string),
             phone: one.phone.as_ref().map(ToString::to_string),
+            language: one.language.as_ref().map(ToString::to_string),
             billing_address: AddressView::of(&one.billing_address),
             service_address: AddressView::of(&one.service_address),
             category: one.category,
@@ -411,6 +417,7 @@ fn details(person: Person, held: Option<&Subscriber>) -> Details {
         last_name: person.last_name,
         email: person.email.or_else(|| held.and_then(|held| held.email.clone())),
         phone: person.phone.or_else(|| held.and_then(|held| held.phone.clone())),
+        language: held.and_then(|held| held.language.clone()),
         billing_address,
         service_address,
         category: person.category.or_else(|| held.map(|held| held.category)).unwrap_or_default(),
@@ -440,6 +447,7 @@ pub(super) fn read(mut form: Form, held: Option<&Subscriber>) -> Result<Details,
     let names = names(&mut form, held);
     let email = form.nullable(&["email"], held.and_then(|held| held.email.clone()), Email::parse);
     let phone = form.nullable(&["phone"], held.and_then(|held| held.phone.clone()), Phone::parse);
+    let language = form.nullable(&["language"], held.and_then(|held| held.language.clone()), Language::parse);
     let billing = held.map(|held| held.billing_address.clone()).unwrap_or_default();
     let billing_address = address(&mut form, &["billing_address", "address"], billing);
     let service = held.map(|held| held.service_address.clone()).unwrap_or_default();
@@ -458,6 +466,7 @@ pub(super) fn read(mut form: Form, held: Option<&Subscriber>) -> Result<Details,
             last_name,
             email,
             phone,
+            language,
             billing_address,
             service_address,
             category,

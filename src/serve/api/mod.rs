@@ -78,6 +78,7 @@ pub mod nas;
 pub mod openapi;
 pub mod papers;
 pub mod payments;
+pub mod plan_terms;
 pub mod plans;
 pub mod provisioning;
 pub mod route;

@@ -15,6 +15,7 @@ use super::call::Call;
 use super::commit::commit_answering;
 use super::edit::{self, expected, form, part, reference, tagged};
 use super::error::ApiError;
+use super::plan_terms::{BillingView, FairUseView, HoursView, OnQuotaView, TopUpOfferView, UsageView};
 use super::route::{Access, Route};
 use super::shape::Answer;
 use crate::catalogue::Window;
@@ -122,6 +123,30 @@ pub struct PlanBody {
     pub min_contract_months: Option<u32>,
     /// Longest contract.
     pub max_contract_months: Option<u32>,
+    /// `prepaid` or `postpaid`; null follows the validity.
+    pub billing_mode: Option<String>,
+    /// Length of a post-paid period: `daily`, `weekly`, `monthly`, `quarterly`, `yearly`, or `{count, unit}`.
+    pub billing_cycle: Option<ValidityView>,
+    /// Days without charge at the start.
+    pub trial_days: Option<u32>,
+    /// `exclusive` (unless said), `inclusive` or `exempt`.
+    pub tax_treatment: Option<String>,
+    /// A percentage such as `7.5%`; null is the site's.
+    pub tax_rate: Option<String>,
+    /// `immediate` (unless said), `next_cycle` or `none`.
+    pub proration: Option<String>,
+    /// Days after the invoice until it is due.
+    pub due_days: Option<u32>,
+    /// Seconds online a period, summed over sessions; null is unlimited.
+    pub time_allowance_seconds: Option<u32>,
+    /// What happens at the end of the data allowance; a cut unless said.
+    pub on_quota: Option<OnQuotaView>,
+    /// Speeds that fall with what was used; null is none.
+    pub fair_use: Option<FairUseView>,
+    /// Peak, off-peak and free hours; the whole list.
+    pub hours: Option<Vec<HoursView>>,
+    /// What may be bought on top of a period; the whole list.
+    pub top_ups: Option<Vec<TopUpOfferView>>,
     /// The record's version that the change is about.
     pub record_version: Option<u64>,
 }
@@ -205,6 +230,12 @@ pub struct TermsView {
     pub min_contract_months: Option<u32>,
     /// Longest contract.
     pub max_contract_months: Option<u32>,
+    /// How it is billed.
+    #[serde(flatten)]
+    pub billing: BillingView,
+    /// What depends on use and hour.
+    #[serde(flatten)]
+    pub usage: UsageView,
 }
 
 /// How long one payment lasts.
@@ -212,7 +243,7 @@ pub struct TermsView {
 pub struct ValidityView {
     /// How many.
     pub count: u32,
-    /// Of `minutes`, `hours`, `days`, `months`.
+    /// Of `minutes`, `hours`, `days`, `weeks`, `months`, `years`.
     #[schema(value_type = String)]
     pub unit: ValidityUnit,
 }
@@ -267,6 +298,8 @@ impl TermsView {
             confirmation_access_minutes: terms.confirmation_access_minutes,
             min_contract_months: terms.min_contract_months,
             max_contract_months: terms.max_contract_months,
+            billing: BillingView::of(terms),
+            usage: UsageView::of(terms),
         }
     }
 }

@@ -213,6 +213,7 @@ fn service_card(account: &Account, known: &AccountService, now: Timestamp, zone:
             ("pending", _) => "Not active yet",
             ("cancelled", _) => "Ended",
             (_, Err(Refusal::QuotaSpent)) => "Data used up",
+            (_, Err(Refusal::TimeSpent)) => "Time used up",
             (_, Err(Refusal::Expired { .. })) => "Run out",
             (_, Ok(_) | Err(_)) => "Paused",
         },

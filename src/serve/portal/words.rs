@@ -221,6 +221,11 @@ pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
             "All the data of this period has been used.",
             "Renew your plan with the people who run this network, or wait for your next period.",
         ),
+        Refusal::TimeSpent => Told::alert(
+            "Your time is used up",
+            "All the time online of this period has been used.",
+            "Renew your plan with the people who run this network, or wait for your next period.",
+        ),
         Refusal::DeviceLimit { limit } => Told::alert(
             "Too many devices",
             match limit {

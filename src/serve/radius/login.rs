@@ -171,10 +171,11 @@ impl<'a> Asked<'a> {
         let service = &login.service;
         let class = self.shared.access.class_for(login);
         let settings = self.shared.settings.load();
+        let entitlement = entitlement.until_it_changes(self.now);
         let entitlement = &Entitlement {
             session_secs: entitlement.session_secs.or(settings.session_secs),
             idle_secs: entitlement.idle_secs.or(settings.idle_secs),
-            ..*entitlement
+            ..entitlement
         };
         let grant = Grant {
             entitlement,
