@@ -174,7 +174,8 @@ async fn what_is_on_the_list_is_told_in_order_and_signed_and_nothing_else_is() {
     let listed = lab.staff.get("/api/v1/webhook-deliveries?status=delivered").await.expect(200);
     assert_eq!(listed["total"], 3);
     assert_eq!(listed["items"][0]["log"][0]["status"], 200);
-    assert_eq!(listed["items"][0]["id"], told[2].delivery);
+    let ids: Vec<_> = listed["items"].as_array().unwrap().iter().map(|one| one["id"].clone()).collect();
+    assert!(told.iter().all(|one| ids.contains(&json!(one.delivery))));
 }
 
 #[tokio::test]
@@ -247,15 +248,15 @@ async fn a_place_that_does_not_answer_holds_up_no_other() {
     lab.endpoint(&good.url(), json!([])).await;
     let (at_work, clock) = (lab.courier.clone(), lab.edge.app.clock.clone());
     let work = tokio::spawn(async move { at_work.work(&clock).await });
-    let began = std::time::Duration::from_millis(50);
+    let pause = Duration::from_millis(50);
     for amount in 0..10 {
         lab.happens("payment.received", &amount.to_string()).await;
     }
     let mut waited = Duration::ZERO;
     while good.taken().len() < 10 {
         assert!(waited < Duration::from_secs(4), "{} of 10 after 4 s", good.taken().len());
-        tokio::time::sleep(began).await;
-        waited += began;
+        tokio::time::sleep(pause).await;
+        waited += pause;
     }
     work.abort();
 }
