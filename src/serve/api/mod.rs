@@ -70,6 +70,7 @@ pub mod customers;
 pub mod edit;
 pub mod error;
 pub mod form;
+pub mod gateways;
 pub mod invoices;
 pub mod ledger;
 pub mod mfa;
@@ -90,6 +91,7 @@ pub mod signups;
 pub mod system;
 pub mod users;
 pub mod webhook_endpoints;
+pub mod webhooks;
 pub mod why;
 mod why_given;
 
@@ -118,6 +120,7 @@ pub fn routes() -> Vec<Route> {
         invoices::routes,
         ledger::routes,
         mfa::routes,
+        gateways::routes,
         nas::routes,
         papers::routes,
         payments::routes,
@@ -129,6 +132,7 @@ pub fn routes() -> Vec<Route> {
         system::routes,
         users::routes,
         webhook_endpoints::routes,
+        webhooks::routes,
     ];
     resources.iter().flat_map(|resource| resource()).collect()
 }
