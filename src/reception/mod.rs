@@ -8,6 +8,7 @@
 //! | [`visit`] | a subscriber logs in, looks at their account, leaves |
 //! | [`paying`] | a subscriber pays by a gateway |
 //! | [`progress`] | how far they are, told to whoever has the id alone |
+//! | [`messages`] | what staff do about messages and the channels they go by |
 //! | [`resume`] | money has come: devices that waited for it go online by themselves |
 //! | [`signup`] | somebody becomes a subscriber: form, mail, confirmation |
 //!
@@ -15,6 +16,7 @@
 //! they are online before packets pass.
 
 pub mod ending;
+pub mod messages;
 pub mod online;
 pub mod paying;
 pub mod progress;

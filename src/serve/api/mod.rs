@@ -73,6 +73,7 @@ pub mod form;
 pub mod gateways;
 pub mod invoices;
 pub mod ledger;
+pub mod messages;
 pub mod mfa;
 pub mod money;
 pub mod nas;
@@ -119,6 +120,7 @@ pub fn routes() -> Vec<Route> {
         customers::routes,
         invoices::routes,
         ledger::routes,
+        messages::routes,
         mfa::routes,
         gateways::routes,
         nas::routes,
