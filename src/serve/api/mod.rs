@@ -91,6 +91,7 @@ pub mod shape;
 pub mod signups;
 pub mod system;
 pub mod users;
+pub mod webhook_endpoints;
 pub mod webhooks;
 pub mod why;
 mod why_given;
@@ -132,6 +133,7 @@ pub fn routes() -> Vec<Route> {
         signups::routes,
         system::routes,
         users::routes,
+        webhook_endpoints::routes,
         webhooks::routes,
     ];
     resources.iter().flat_map(|resource| resource()).collect()
