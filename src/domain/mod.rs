@@ -41,3 +41,4 @@ pub mod text;
 pub mod usage_terms;
 pub mod voucher;
 pub mod voucher_code;
+pub mod webhook;

@@ -6,6 +6,7 @@
 //! | [`online`] | from a device and a subscriber to packets that pass, and back |
 //! | [`ending`] | staff end a session, or its owner from another device |
 //! | [`visit`] | a subscriber logs in, looks at their account, leaves |
+//! | [`purse`] | a subscriber orders something at a price that no longer moves |
 //! | [`paying`] | a subscriber pays by a gateway |
 //! | [`progress`] | how far they are, told to whoever has the id alone |
 //! | [`voucher`] | somebody uses a voucher |
@@ -21,6 +22,7 @@ pub mod messages;
 pub mod online;
 pub mod paying;
 pub mod progress;
+pub mod purse;
 pub mod resume;
 pub mod signup;
 mod signup_confirm;

@@ -78,6 +78,7 @@ pub mod payment_events;
 pub mod staff;
 pub mod vouchers;
 pub mod waiting;
+pub mod webhooks;
 
 pub use messages::{Messages, SmsDay, SmsDays};
 
@@ -341,6 +342,7 @@ pub fn all() -> Vec<Registration> {
     all.extend(payment_events::all());
     all.extend(waiting::all());
     all.extend(staff::all());
+    all.extend(webhooks::all());
     all
 }
 

@@ -93,6 +93,7 @@ pub mod system;
 pub mod users;
 pub mod voucher_sales;
 pub mod vouchers;
+pub mod webhook_endpoints;
 pub mod webhooks;
 pub mod why;
 mod why_given;
@@ -136,6 +137,7 @@ pub fn routes() -> Vec<Route> {
         users::routes,
         voucher_sales::routes,
         vouchers::routes,
+        webhook_endpoints::routes,
         webhooks::routes,
     ];
     resources.iter().flat_map(|resource| resource()).collect()

@@ -16,6 +16,7 @@
 //! | `voucher` | `/voucher` |
 //! | `account` | `/status`, `/customer` |
 //! | `devices` | `/devices` |
+//! | `money` | `/pay`, `/orders/{id}`, `/invoices`, `/payments`, `/receipt/{id}`, `/wallet`, `/plans/change` |
 //! | `pay_return` | `/pay/return`, `/pay/status` |
 //! | `capport` | `/capport/api` (RFC 8908) |
 //!
@@ -31,6 +32,7 @@ pub mod certificate;
 mod devices;
 mod door;
 mod form;
+mod money;
 mod page;
 mod pay_return;
 mod plans;
@@ -124,6 +126,11 @@ const PAGES: &[&str] = &[
     "/success",
     "/status",
     "/customer",
+    "/pay",
+    "/invoices",
+    "/payments",
+    "/wallet",
+    "/plans/change",
     "/pay/return",
     "/pay/status",
 ];
