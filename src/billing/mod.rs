@@ -17,6 +17,7 @@ pub mod dunning;
 pub mod fault;
 pub mod grant;
 pub mod own;
+mod pause;
 pub mod proof;
 pub mod refund;
 pub mod settings;
