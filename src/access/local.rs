@@ -17,7 +17,7 @@ use super::account::{close_at, event_of};
 use super::locals::Held;
 use super::table::Entry;
 use crate::base::entropy::EntropyError;
-use crate::domain::device::{Device, MacAddress};
+use crate::domain::device::{Device, MacAddress, WaitingDevice};
 use crate::domain::entitlement::{Access as Reach, Entitlement};
 use crate::domain::ids::{ServiceId, SessionId, SignupId};
 use crate::domain::nas::GATEWAY;
@@ -28,6 +28,7 @@ use crate::domain::session::{CloseReason, Counters, Local, OpenedBy, Session};
 use crate::store::Submitted;
 use crate::store::contract::{CommitError, Expected, Unit};
 use crate::store::snapshot::Login;
+use crate::store::tables::waiting::WaitingDevices;
 use crate::store::tables::{Sessions, session_key};
 
 /// Under what a device goes online.
@@ -385,6 +386,7 @@ impl Access {
                 .expect::<Sessions>(&session.id, Expected::Present)
                 .put::<Sessions>(&session.id, &session)?
                 .event("session.ended", session.id, event_of(&session, entry.counters));
+            let unit = with_waiting(unit, &session, now)?;
             let login = session.service_id.and_then(|id| self.snapshot.service(id));
             // What was counted and could not be written down yet goes with it.
             let counters = entry.counters;
@@ -629,6 +631,23 @@ impl Holder {
 }
 
 /// The key of a session that this box opened itself.
+/// A device that goes offline for want of money waits for it: what brings it back is kept with its end.
+fn with_waiting(unit: Unit, session: &Session, now: Timestamp) -> Result<Unit, CommitError> {
+    let Some(CloseReason::NotEntitled { refusal }) = &session.closed_why else { return Ok(unit) };
+    let (Some(local), Some(service_id), Some(subscriber_id)) =
+        (&session.local, session.service_id, session.subscriber_id)
+    else {
+        return Ok(unit);
+    };
+    if !refusal.money_helps() {
+        return Ok(unit);
+    }
+    let address = session.ipv4.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4);
+    let (interface, mac) = (local.interface.clone(), local.mac);
+    let waiting = WaitingDevice { service_id, subscriber_id, interface, mac, address, since: now };
+    unit.put::<WaitingDevices>(&waiting.device().key(), &waiting)
+}
+
 pub(super) fn local_key(id: SessionId) -> String {
     session_key(GATEWAY, None, &id.to_string())
 }

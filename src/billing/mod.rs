@@ -5,6 +5,7 @@
 //! `domain::entitlement` follows from them. The one rule: money and what it buys are one commit.
 
 mod apply;
+pub mod attempts;
 pub mod book;
 pub mod browse;
 mod change;
@@ -16,9 +17,12 @@ pub mod documents;
 pub mod dunning;
 pub mod fault;
 pub mod grant;
+pub mod inbox;
+pub mod looking;
 pub mod own;
 mod pause;
 pub mod proof;
+pub mod provider;
 pub mod refund;
 pub mod settings;
 pub mod settle;
@@ -33,6 +37,7 @@ use crate::base::entropy::Entropy;
 use crate::store::Store;
 
 pub use crate::store::listing::{Listed, Window};
+pub use attempts::Attempts;
 pub use book::Book;
 pub use fault::BillingError;
 pub use settings::Settings;
@@ -48,6 +53,8 @@ pub struct Billing {
     pub shop: Shop,
     /// Where money comes in, and what becomes of it.
     pub till: Till,
+    /// Attempts at paying by a gateway.
+    pub attempts: Attempts,
     /// How this site does business.
     pub settings: Settings,
     /// Whether the time is believed.
@@ -73,6 +80,28 @@ impl Billing {
             settings: settings.clone(),
             wake,
         };
-        Self { book, shop, till, settings: settings.clone(), watch: dunning::ClockWatch::new() }
+        let attempts = Attempts::new(attempts::Parts {
+            store: store.clone(),
+            entropy: entropy.clone(),
+            till: till.clone(),
+            providers: provider::Providers::none(),
+            origin: String::new(),
+            site: settings.seller.name.clone(),
+        });
+        Self { book, shop, till, attempts, settings: settings.clone(), watch: dunning::ClockWatch::new() }
+    }
+
+    /// The same with these gateways; payers come back to the portal at `origin`.
+    #[must_use]
+    pub fn with_gateways(self, providers: provider::Providers, origin: String) -> Self {
+        let attempts = Attempts::new(attempts::Parts {
+            store: self.till.store.clone(),
+            entropy: self.till.entropy.clone(),
+            till: self.till.clone(),
+            providers,
+            origin,
+            site: self.settings.seller.name.clone(),
+        });
+        Self { attempts, ..self }
     }
 }

@@ -294,6 +294,10 @@ impl Till {
             PaymentStatus::Succeeded
         };
         payment.updated_at = now;
+        if payment.refunds.iter().any(|refund| refund.status == RefundStatus::Pending) {
+            // Durable with its booking: whoever asks providers about what is due has it done.
+            payment.next_poll_at = Some(now);
+        }
         let payload = json!({
             "customer_id": payment.subscriber_id, "refunded": payment.refunded(), "status": payment.status.name(),
         });

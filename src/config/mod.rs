@@ -19,6 +19,7 @@ mod log;
 mod mail;
 mod moment;
 mod notify;
+mod payments;
 mod portal;
 mod radius;
 mod reader;
@@ -41,6 +42,10 @@ pub use load::{Environment, MAX_FILE_OCTETS, load};
 pub use log::Log;
 pub use mail::{Mail, MailSecurity, MailServer};
 pub use notify::{Notify, Quiet};
+pub use payments::{
+    Flutterwave, FlutterwaveMethod, FlutterwaveSignature, FlutterwaveVersion, Mpesa, Payments, Paystack,
+    ServiceUrl, Stripe,
+};
 pub use portal::{HostName, Portal};
 pub use radius::Radius;
 pub use reader::{Applies, Origin, Setting};
@@ -81,6 +86,8 @@ pub struct Config {
     pub notify: Notify,
     /// How this site does business.
     pub billing: Billing,
+    /// The gateways that take money.
+    pub payments: Payments,
     /// What happens when an invoice is not paid.
     pub dunning: Dunning,
     /// RADIUS over UDP.
@@ -114,6 +121,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         reader.section(root, "sms", Sms::read),
         reader.section(root, "notify", Notify::read),
         reader.section(root, "billing", Billing::read),
+        Payments::read(&mut reader, root),
         reader.section(root, "dunning", Dunning::read),
         reader.section(root, "radius", Radius::read),
         reader.section(root, "control", Control::read),
@@ -126,11 +134,12 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         store,
         http,
         portal,
-        gateway,
+        mut gateway,
         mail,
         sms,
         notify,
         billing,
+        payments,
         dunning,
         radius,
         control,
@@ -139,7 +148,12 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
     ) = parts;
     if reader.is_well() {
         agree(&mut reader, root, (&portal, &gateway, &mail, &sms));
+        for (table, problem, remedy) in payments.contradictions(&portal) {
+            reader.contradiction(root, ("payments", table), Wrong::new(problem, remedy));
+        }
     }
+    // Payers reach the pages of the gateways before they may reach anything else.
+    gateway.garden.extend(payments.garden());
     let (settings, site) = reader.finish(site)?;
     Ok(Config {
         development,
@@ -152,6 +166,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         sms,
         notify,
         billing,
+        payments,
         dunning,
         radius,
         control,

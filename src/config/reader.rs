@@ -66,6 +66,9 @@ const ROOT: &[&str] = &[
     "portal",
     "gateway",
     "mail",
+    "billing",
+    "payments",
+    "dunning",
     "sms",
     "notify",
     "radius",
@@ -149,6 +152,30 @@ impl<'a> Reader<'a> {
             self.fault(value.span(), name.to_owned(), wrong);
         }
         let mut section = Section { reader: self, name, table, at, known: Vec::new() };
+        let read = read(&mut section);
+        section.unknown_keys();
+        read
+    }
+
+    /// Reads the table `name` within the table `section`; `path` is both with a dot.
+    pub(super) fn inner<T>(
+        &mut self,
+        root: &DeTable<'_>,
+        (section, name, path): (&'static str, &'static str, &'static str),
+        read: impl FnOnce(&mut Section<'_, 'a>) -> T,
+    ) -> T {
+        let outer = root.get(section).and_then(|value| value.get_ref().as_table());
+        let found = outer.and_then(|outer| outer.get(name));
+        let table = found.and_then(|value| value.get_ref().as_table());
+        if let (Some(value), None) = (found, table) {
+            let wrong = Wrong::new(
+                format!("a table is expected here, not {}", article(value.get_ref().type_str())),
+                format!("write a line `[{path}]` and the keys below it"),
+            );
+            self.fault(value.span(), path.to_owned(), wrong);
+        }
+        let at = found.map_or(0, |value| value.span().start);
+        let mut section = Section { reader: self, name: path, table, at, known: Vec::new() };
         let read = read(&mut section);
         section.unknown_keys();
         read
@@ -253,6 +280,11 @@ impl Section<'_, '_> {
     /// True where the file says `development = true`.
     pub(super) fn development(&self) -> bool {
         self.reader.development
+    }
+
+    /// Tables within this one, which are read by themselves.
+    pub(super) fn tables(&mut self, names: &[&'static str]) {
+        self.known.extend(names);
     }
 
     /// A key that may be left out.

@@ -99,6 +99,9 @@ pub enum StartError {
     /// The gateway's rules cannot be put in force.
     #[error("the gateway cannot be closed to strangers, so nothing is started: {0}")]
     Gateway(#[source] GatewayError),
+    /// The payment gateways.
+    #[error(transparent)]
+    Payments(#[from] super::PaymentsError),
     /// A job is wired twice: our fault.
     #[error(transparent)]
     Jobs(#[from] NameTaken),
@@ -142,7 +145,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     let passwords = passwords(&config, &entropy)?;
     let post = desk::post(&config, &store, &vault, &entropy)?;
     let enforcing = enforcer.as_ref();
-    let cycle = Activator::new();
+    let (cycle, paid) = (Activator::new(), Activator::new());
     let front = Front {
         access: &access,
         enforcer: enforcing,
@@ -150,8 +153,9 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         passwords: &passwords,
         post: &post,
         cycle: &cycle,
+        paid: &paid,
     };
-    let app = build_app(&world, &front);
+    let app = build_app(&world, &front)?;
     let claim = offer_claim(&app, &config, &clock).await?;
     let (stop_doors, stop_jobs) = (CancellationToken::new(), CancellationToken::new());
     let jobs = Jobs::new();
@@ -166,6 +170,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         health: &health,
         interim_secs: &interim_secs,
         cycle: &cycle,
+        paid: &paid,
     };
     let mut job_tasks = jobs::start(&jobs, &wiring, &stop_jobs)?;
     if let Some(enforcer) = &enforcer {
@@ -390,17 +395,22 @@ struct Front<'a> {
     post: &'a Post,
     /// Wakes the job that looks at subscriptions.
     cycle: &'a Activator,
+    /// Wakes the job that brings devices online whose service was paid.
+    paid: &'a Activator,
 }
 
-fn build_app(world: &World<'_>, front: &Front<'_>) -> App {
-    let Front { access, enforcer, health, passwords, post, cycle } = *front;
+fn build_app(world: &World<'_>, front: &Front<'_>) -> Result<App, super::PaymentsError> {
+    let Front { access, enforcer, health, passwords, post, cycle, paid } = *front;
     let World { config, clock, entropy, store, vault } = *world;
     let site = &config.site;
     let prover = Arc::new(ProvenByAccess(Arc::clone(access)));
     let people = People::new(store.clone(), vault, entropy.clone(), passwords.clone());
     let catalogue = Catalogue::new(store, entropy, vault, site.currency, &site.timezone, prover);
     let subscribers = Subscribers::new(store.clone(), entropy.clone(), passwords.clone());
-    let billing = super::money::billing(&Money { config, store, entropy, catalogue: &catalogue, cycle });
+    let billing =
+        super::money::billing(&Money { config, store, entropy, catalogue: &catalogue, cycle, paid });
+    let gateways = super::payments::providers(&config.payments)?;
+    let billing = billing.with_gateways(gateways, desk::origin(config));
     let reception = desk::reception(&Desk {
         config,
         clock,
@@ -415,7 +425,7 @@ fn build_app(world: &World<'_>, front: &Front<'_>) -> App {
         post,
         billing: &billing,
     });
-    App::new(api::Parts {
+    Ok(App::new(api::Parts {
         store: store.clone(),
         vault: vault.clone(),
         people,
@@ -433,7 +443,7 @@ fn build_app(world: &World<'_>, front: &Front<'_>) -> App {
             timezone: site.timezone.clone(),
             demands_second_factor: site.require_second_factor,
         },
-    })
+    }))
 }
 
 /// Writes the claim for the first admin where only the daemon's user and root can read it: beside

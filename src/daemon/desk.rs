@@ -95,7 +95,7 @@ pub(super) fn post(
 }
 
 /// Where the portal's pages are.
-fn origin(config: &Config) -> String {
+pub(super) fn origin(config: &Config) -> String {
     let name = config.portal.name.as_ref().map(crate::config::HostName::as_str);
     format!("https://{}", name.unwrap_or("localhost"))
 }

@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::audit::LinkAudit;
 use super::desk::SendMail;
 use super::disk::Disk;
-use super::money::{Dun, TurnSubscriptions};
+use super::money::{Dun, Resume, TurnSubscriptions};
+use super::payments::AskAboutPayments;
 use crate::access::Access;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
@@ -39,6 +40,7 @@ pub(super) struct Wiring<'a> {
     pub(super) health: &'a Health,
     pub(super) interim_secs: &'a Arc<AtomicU32>,
     pub(super) cycle: &'a Activator,
+    pub(super) paid: &'a Activator,
 }
 
 /// Starts every job; each runs at once and then by its period.
@@ -47,7 +49,7 @@ pub(super) fn start(
     wiring: &Wiring<'_>,
     stop: &CancellationToken,
 ) -> Result<Vec<JoinHandle<()>>, NameTaken> {
-    let Wiring { app, access, post, store, store_path, clock, health, interim_secs, cycle } = wiring;
+    let Wiring { app, access, post, store, store_path, clock, health, interim_secs, cycle, paid } = wiring;
     let disk = Disk::of(store, store_path);
     let (access, store, health) = (Arc::clone(access), (*store).clone(), (*health).clone());
     let entropy = app.entropy.clone();
@@ -58,6 +60,10 @@ pub(super) fn start(
     let mail = SendMail { channel: Channel::Mail, post: (*post).clone(), health: health.clone() };
     let sms = SendMail { channel: Channel::Sms, post: (*post).clone(), health: health.clone() };
     let billing = TurnSubscriptions::new(app.billing.till.clone(), store.clone(), health.clone());
+    let attempts = app.billing.attempts.clone();
+    let wake_payments = attempts.activator();
+    let payments = AskAboutPayments { attempts, health: health.clone(), unanswered: 0 };
+    let resume = Resume { reception: app.reception.clone() };
     let dun = Dun {
         till: app.billing.till.clone(),
         watch: app.billing.watch.clone(),
@@ -71,6 +77,8 @@ pub(super) fn start(
         jobs.start(flush, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(silent, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(billing, (*cycle).clone(), now, (*clock).clone(), stop.clone())?,
+        jobs.start(payments, wake_payments, now, (*clock).clone(), stop.clone())?,
+        jobs.start(resume, (*paid).clone(), now, (*clock).clone(), stop.clone())?,
         jobs.start(dun, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(chain, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(watch, Activator::new(), now, (*clock).clone(), stop.clone())?,

@@ -15,6 +15,7 @@ mod life;
 mod metrics;
 mod money;
 mod notify;
+mod payments;
 mod portal;
 mod sms;
 mod words;
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 pub use boot::{StartError, start};
 pub use desk::MailError;
 pub use life::{RunError, run};
+pub use payments::PaymentsError;
 pub use portal::PortalError;
 pub use words::WordsError;
 

@@ -17,6 +17,8 @@ use crate::config::{Config, Series};
 use crate::domain::ids::ServiceId;
 use crate::domain::invoice::Party;
 use crate::domain::subscriber::Address;
+use crate::reception::Reception;
+use crate::reception::resume::Resumed;
 use crate::store::Store;
 
 /// What billing is built from.
@@ -26,14 +28,17 @@ pub(super) struct Money<'a> {
     pub(super) entropy: &'a Entropy,
     pub(super) catalogue: &'a Catalogue,
     pub(super) cycle: &'a Activator,
+    pub(super) paid: &'a Activator,
 }
 
 /// The ISP's business. What money changes is carried out by provisioning and, over the feed, by the gateway.
 pub(super) fn billing(parts: &Money<'_>) -> Billing {
-    let (provisioning, cycle) = (parts.catalogue.provisioning.clone(), parts.cycle.clone());
+    let provisioning = parts.catalogue.provisioning.clone();
+    let (cycle, paid) = (parts.cycle.clone(), parts.paid.clone());
     let wake = Arc::new(move || {
         provisioning.wake();
         cycle.pull();
+        paid.pull();
     });
     Billing::new(parts.store, parts.entropy, &settings(parts.config), wake)
 }
@@ -208,6 +213,33 @@ impl Dun {
     fn raise(&self, code: &'static str, text: String, remedy: &str, since: Timestamp) {
         let (subject, remedy) = (String::new(), remedy.to_owned());
         self.health.raise(Warning { code, subject, severity: Severity::Warn, text, remedy, since });
+    }
+}
+
+/// Brings devices online whose service was paid.
+pub(super) struct Resume {
+    pub(super) reception: Reception,
+}
+
+impl Job for Resume {
+    fn name(&self) -> &'static str {
+        "paid-devices"
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_secs(2)
+    }
+
+    async fn run(&mut self, now: Timestamp) -> Report {
+        match self.reception.resume(now).await {
+            Ok(Resumed { online: 0, forgotten: 0, waiting }) => {
+                Report::new(Outcome::Idle, format!("{waiting} devices wait"))
+            }
+            Ok(Resumed { online, waiting, .. }) => {
+                Report::new(Outcome::Done, format!("{online} devices went online, {waiting} wait"))
+            }
+            Err(error) => Report::new(Outcome::Failed, error.to_string()),
+        }
     }
 }
 

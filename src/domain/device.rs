@@ -7,7 +7,10 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use super::ids::{ServiceId, SubscriberId};
 
 /// The hardware address of one device, in any of the spellings that NAS and people use.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -103,6 +106,31 @@ impl Device {
     #[must_use]
     pub fn key(&self) -> String {
         format!("{}/{}", self.interface, self.mac)
+    }
+}
+
+/// A device whose service could not be online for want of money: it goes online by itself once that has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingDevice {
+    /// Under which service.
+    pub service_id: ServiceId,
+    /// Whose.
+    pub subscriber_id: SubscriberId,
+    /// The access interface.
+    pub interface: String,
+    /// Its hardware address.
+    pub mac: MacAddress,
+    /// The address that it spoke from.
+    pub address: IpAddr,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl WaitingDevice {
+    /// The device, as it was seen last.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        Device { interface: self.interface.clone(), mac: self.mac, address: self.address }
     }
 }
 

@@ -20,6 +20,7 @@ pub mod money;
 pub mod nas;
 pub mod order;
 pub mod payment;
+pub mod payment_event;
 pub mod period;
 pub mod plan;
 pub mod presence;

@@ -54,6 +54,33 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether paying may take it away, now or once the service has come to life.
+    #[must_use]
+    pub const fn money_helps(&self) -> bool {
+        match self {
+            Self::NothingPaid
+            | Self::Expired { .. }
+            | Self::QuotaSpent
+            | Self::TimeSpent
+            | Self::ServicePending => true,
+            Self::Locked { reason } => match reason {
+                LockReason::Overdue | LockReason::Prepaid | LockReason::Fup => true,
+                LockReason::Admin | LockReason::CustomerHold | LockReason::Fraud | LockReason::System => {
+                    false
+                }
+            },
+            Self::UnknownUser
+            | Self::WrongPassword
+            | Self::NoCredential
+            | Self::MethodNotPossible
+            | Self::SubscriberEnded
+            | Self::ServiceEnded
+            | Self::DeviceLimit { .. }
+            | Self::NotPermittedHere
+            | Self::Busy => false,
+        }
+    }
+
     /// The stable name in API, metrics and logs.
     #[must_use]
     pub const fn code(&self) -> &'static str {

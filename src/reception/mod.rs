@@ -6,7 +6,9 @@
 //! | [`online`] | from a device and a subscriber to packets that pass, and back |
 //! | [`ending`] | staff end a session, or its owner from another device |
 //! | [`visit`] | a subscriber logs in, looks at their account, leaves |
+//! | [`paying`] | a subscriber pays by a gateway |
 //! | [`progress`] | how far they are, told to whoever has the id alone |
+//! | [`resume`] | money has come: devices that waited for it go online by themselves |
 //! | [`signup`] | somebody becomes a subscriber: form, mail, confirmation |
 //!
 //! The one rule: facts are committed first, then the kernel is told, then the person: nobody is told that
@@ -14,7 +16,9 @@
 
 pub mod ending;
 pub mod online;
+pub mod paying;
 pub mod progress;
+pub mod resume;
 pub mod signup;
 mod signup_confirm;
 mod signup_limits;
@@ -37,6 +41,7 @@ use crate::store::vault::Vault;
 
 pub use ending::{Ended, NotEnded, OwnDevice};
 pub use online::{Online, Unconnected};
+pub use paying::PayFor;
 pub use signup::{ConfirmOutcome, Confirmed, SignupError, SignupForm, SignupPlace, SignupView};
 pub use visit::{Account, AccountService, Arrived, ReceptionError};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::Reception;
+use super::{Reception, resume};
 use crate::access::{Answer, Holder, LocalError, Login, Noted, Opened};
 use crate::domain::device::Device;
 use crate::domain::entitlement::{Access as Reach, Entitlement};
@@ -134,10 +134,14 @@ impl Reception {
             }
         }
         self.note(&login, &station, admitted.err(), now);
-        let admitted = admitted.map_err(Unconnected::Refused)?;
-        if let Reach::Captive { reason } = admitted.access {
-            return Err(Unconnected::Refused(Refusal::Locked { reason }));
+        let admitted = match admitted {
+            Ok(Entitlement { access: Reach::Captive { reason }, .. }) => Err(Refusal::Locked { reason }),
+            admitted => admitted,
+        };
+        if let Err(refusal) = admitted {
+            self.wait_for_money(resume::waiting(device, &login.service, now), refusal).await;
         }
+        let admitted = admitted.map_err(Unconnected::Refused)?;
         let device_limit = admitted.device_limit;
         self.open(device, Holder::Service { login, device_limit }, now).await
     }

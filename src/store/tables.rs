@@ -74,7 +74,9 @@ macro_rules! collection {
 // Below the macros: what is declared after them may use them.
 pub mod messages;
 pub mod money;
+pub mod payment_events;
 pub mod staff;
+pub mod waiting;
 
 pub use messages::{Messages, SmsDay, SmsDays};
 
@@ -334,6 +336,8 @@ pub fn all() -> Vec<Registration> {
     ];
     all.extend(messages::all());
     all.extend(money::all());
+    all.extend(payment_events::all());
+    all.extend(waiting::all());
     all.extend(staff::all());
     all
 }

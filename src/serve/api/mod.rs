@@ -70,6 +70,7 @@ pub mod customers;
 pub mod edit;
 pub mod error;
 pub mod form;
+pub mod gateways;
 pub mod invoices;
 pub mod ledger;
 pub mod mfa;
@@ -89,6 +90,7 @@ pub mod shape;
 pub mod signups;
 pub mod system;
 pub mod users;
+pub mod webhooks;
 pub mod why;
 mod why_given;
 
@@ -117,6 +119,7 @@ pub fn routes() -> Vec<Route> {
         invoices::routes,
         ledger::routes,
         mfa::routes,
+        gateways::routes,
         nas::routes,
         papers::routes,
         payments::routes,
@@ -127,6 +130,7 @@ pub fn routes() -> Vec<Route> {
         signups::routes,
         system::routes,
         users::routes,
+        webhooks::routes,
     ];
     resources.iter().flat_map(|resource| resource()).collect()
 }

@@ -349,6 +349,8 @@ async fn refund(app: App, call: Call) -> Result<Answer, ApiError> {
         audited(&app, &call, unit, "payment.refund", id, after)
     };
     let (payment, _) = app.billing.till.refund(id, &wish, Some(&beside), call.now).await?;
+    // Whoever asks gateways has this one give the money back.
+    app.billing.attempts.activator().pull();
     Ok(Answer::ok(&PaymentView::of(&payment)))
 }
 

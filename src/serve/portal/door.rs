@@ -18,7 +18,9 @@ use tower::ServiceExt;
 use super::captive::Captive;
 use super::form::Tokens;
 use super::page::{self, Shell};
-use super::{PAGES, Parts, Portal, Shared, account, capport, certificate, devices, plans, signup, visit};
+use super::{
+    PAGES, Parts, Portal, Shared, account, capport, certificate, devices, pay_return, plans, signup, visit,
+};
 use crate::serve::http::Fault;
 use crate::serve::http::guard::{Guard, RenderFault};
 use crate::serve::http::server::{Listener, Settings, serve};
@@ -89,6 +91,8 @@ fn pages() -> Router<Portal> {
         .route("/logout", post(visit::log_out))
         .route("/status", get(account::status))
         .route("/customer", get(account::customer))
+        .route("/pay/return", get(pay_return::back))
+        .route("/pay/status", get(pay_return::status))
 }
 
 /// What only goes over TLS is the API: for tokens, and since RFC 8908 wants it so.

@@ -15,6 +15,7 @@
 //! | `visit` | `/login`, `/success`, `/logout` |
 //! | `account` | `/status`, `/customer` |
 //! | `devices` | `/devices` |
+//! | `pay_return` | `/pay/return`, `/pay/status` |
 //! | `capport` | `/capport/api` (RFC 8908) |
 //!
 //! Pages have no script and need none: phones show them in mini-browsers that re-test the network only
@@ -30,6 +31,7 @@ mod devices;
 mod door;
 mod form;
 mod page;
+mod pay_return;
 mod plans;
 mod signup;
 mod visit;
@@ -110,7 +112,18 @@ impl Deref for Portal {
 }
 
 /// The pages that a browser may come to by itself; what is sent on to the safe origin.
-const PAGES: &[&str] = &["/", "/plans", "/signup", "/confirm", "/login", "/success", "/status", "/customer"];
+const PAGES: &[&str] = &[
+    "/",
+    "/plans",
+    "/signup",
+    "/confirm",
+    "/login",
+    "/success",
+    "/status",
+    "/customer",
+    "/pay/return",
+    "/pay/status",
+];
 /// Of answers that are no page of ours: nothing is loaded, run or submitted from them.
 const POLICY_OF_BARE_PAGES: &str =
     "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
