@@ -21,6 +21,7 @@ pub mod grant;
 pub mod inbox;
 pub mod looking;
 pub mod own;
+mod pause;
 pub mod proof;
 pub mod provider;
 pub mod refund;
