@@ -422,7 +422,7 @@ fn build_app(world: &World<'_>, front: &Front<'_>) -> Result<App, super::Payment
     let catalogue = Catalogue::new(store, entropy, vault, site.currency, &site.timezone, prover);
     let subscribers = Subscribers::new(store.clone(), entropy.clone(), passwords.clone());
     let billing =
-        super::money::billing(&Money { config, store, entropy, catalogue: &catalogue, cycle, paid });
+        super::money::billing(&Money { config, store, entropy, catalogue: &catalogue, cycle, paid, post });
     let gateways = super::payments::providers(&config.payments)?;
     let billing = billing.with_gateways(gateways, desk::origin(config));
     let reception = desk::reception(&Desk {
