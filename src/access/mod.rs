@@ -13,6 +13,7 @@ mod local;
 mod locals;
 mod log;
 mod meter;
+mod owed;
 mod restart;
 mod shards;
 mod table;
@@ -31,6 +32,7 @@ pub use class::{CLASS_LENGTH, ClassKey};
 pub use local::{Due, Holder, LocalError, LocalSession, Opened, SessionDefaults};
 pub use log::{AuthLog, EVENTS_PER_FLUSH, FlushError, Noted};
 pub use meter::OpenSession;
+pub use owed::{OwedChange, Wanted};
 pub use restart::Restart;
 pub use why::{CaptiveDevice, Decision, Explained, Explanation, WaitingSignup};
 

@@ -291,6 +291,15 @@ impl SessionTable {
     }
 
     /// The keys of all open sessions that `wanted` picks.
+    /// Every open session that a NAS enforces.
+    pub(super) fn open_at_nas(&self) -> Vec<Entry> {
+        let mut open = Vec::new();
+        for shard in self.shards.each() {
+            open.extend(shard.open.values().filter(|entry| entry.session.local.is_none()).cloned());
+        }
+        open
+    }
+
     pub(super) fn keys_where(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<Box<str>> {
         let mut keys = Vec::new();
         for shard in self.shards.each() {

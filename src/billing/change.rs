@@ -71,7 +71,7 @@ pub(super) fn priced(
     now: Timestamp,
 ) -> Result<(Purchase, Quote), BillingError> {
     let service = &contract.service;
-    if service.plan_id == plan.id && service.terms.version == plan.terms.version {
+    if service.plan_id == plan.id && service.terms.version >= plan.terms.version {
         return Err(BillingError::rule("the service has this plan already"));
     }
     if !grant::is_prepaid(service) {
@@ -142,7 +142,9 @@ pub(super) fn give(
     is_at_once(service, &new.terms, now)?;
     let from = std::mem::replace(&mut service.plan_code, new.code);
     service.plan_id = new.id;
-    service.terms = new.terms;
+    // A contract's terms have versions of their own, so that a NAS that was told the old ones is known by it.
+    let version = service.terms.version.saturating_add(1).max(new.terms.version);
+    service.terms = PlanTerms { version, ..new.terms };
     service.updated_at = now;
     contract.subscription.pending = None;
     let payload = json!({

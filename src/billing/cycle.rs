@@ -437,7 +437,8 @@ fn begin_pending_postpaid(contract: &mut Contract, now: Timestamp) {
     let Some(pending) = contract.subscription.pending.take() else { return };
     contract.service.plan_id = pending.plan_id;
     contract.service.plan_code = pending.plan_code;
-    contract.service.terms = pending.terms;
+    let version = contract.service.terms.version.saturating_add(1).max(pending.terms.version);
+    contract.service.terms = crate::domain::plan::PlanTerms { version, ..pending.terms };
     contract.service.updated_at = now;
     let period = contract.service.terms.period();
     if period != contract.subscription.period {

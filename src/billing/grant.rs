@@ -96,6 +96,7 @@ pub fn buy_period(
         Some(Some(until)) => until,
         None => now,
     };
+    settle_mode(service, subscription);
     let period = service.terms.period();
     let follows = subscription.period == period
         && start(subscription.anchor, period, subscription.next_index, zone)? == from
@@ -172,12 +173,23 @@ pub fn may_be_bought(service: &Service, subscriber: SubscriberId) -> Result<(), 
     Ok(())
 }
 
-/// Whether periods are bought before they begin.
+/// Whether periods are bought before they begin. Where the terms do not say, whoever comes without anybody having
+/// vouched for them pays first.
 #[must_use]
 pub fn is_prepaid(service: &Service) -> bool {
-    match service.terms.billing_mode() {
-        BillingMode::Prepaid => true,
-        BillingMode::Postpaid => false,
+    decides_by_paying(service) || service.terms.billing_mode() == BillingMode::Prepaid
+}
+
+/// A service that was never active, under terms that do not say whether money comes first: paying says so.
+fn decides_by_paying(service: &Service) -> bool {
+    service.terms.billing.mode.is_none() && service.activated_at.is_none() && service.phase != Phase::Active
+}
+
+/// Money comes first, from now on: what its subscriber has bought decides what the terms left open.
+pub fn settle_mode(service: &mut Service, subscription: &mut Subscription) {
+    if decides_by_paying(service) {
+        service.terms.billing.mode = Some(BillingMode::Prepaid);
+        subscription.mode = BillingMode::Prepaid;
     }
 }
 

@@ -386,7 +386,8 @@ pub(super) fn take_pending(service: &mut Service, subscription: &mut Subscriptio
     let Some(pending) = subscription.pending.take() else { return false };
     service.plan_id = pending.plan_id;
     service.plan_code = pending.plan_code;
-    service.terms = pending.terms;
+    let version = service.terms.version.saturating_add(1).max(pending.terms.version);
+    service.terms = PlanTerms { version, ..pending.terms };
     service.updated_at = now;
     subscription.mode = service.terms.billing_mode();
     subscription.updated_at = now;

@@ -268,7 +268,7 @@ fn decide(
     now: Timestamp,
     zone: &jiff::tz::TimeZone,
 ) -> Result<PlanChange, BillingError> {
-    if contract.service.plan_id == new.plan_id && contract.service.terms.version == new.terms.version {
+    if contract.service.plan_id == new.plan_id && contract.service.terms.version >= new.terms.version {
         contract.subscription.pending = None;
         return Ok(PlanChange::AtOnce);
     }
@@ -331,7 +331,8 @@ fn carry(
 fn begin(contract: &mut super::contract::Contract, new: PendingPlan, now: Timestamp) {
     contract.service.plan_id = new.plan_id;
     contract.service.plan_code = new.plan_code;
-    contract.service.terms = new.terms;
+    let version = contract.service.terms.version.saturating_add(1).max(new.terms.version);
+    contract.service.terms = crate::domain::plan::PlanTerms { version, ..new.terms };
     contract.service.updated_at = now;
     contract.subscription.pending = None;
     contract.subscription.mode = contract.service.terms.billing_mode();

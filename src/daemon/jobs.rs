@@ -26,6 +26,7 @@ use crate::notify::Post;
 use crate::people::People;
 use crate::serve::api::App;
 use crate::store::contract::{Collection, IndexValue};
+use crate::store::tables::webhooks::Deliveries;
 use crate::store::tables::{AuthEvents, CustomerVisits, KeptAnswers, Messages, Signups, Visits};
 use crate::store::{Store, Sweep, SweepWhat};
 
@@ -297,6 +298,7 @@ impl Job for Retention {
             old(CustomerVisits::SPEC, "expires_at", SignedDuration::ZERO),
             old(Signups::SPEC, "expires_at", SIGNUPS_KEPT),
             old(Messages::SPEC, "created_at", MESSAGES_KEPT),
+            old(Deliveries::SPEC, "settled_at", DELIVERIES_KEPT),
             SweepWhat::Units { before_millis: before(UNITS_KEPT) },
         ];
         let (mut removed, mut is_more) = (0u64, false);
@@ -342,6 +344,8 @@ const VISITS_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 const SIGNUPS_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// "I got no mail" is asked within days; none waits longer than a day.
 const MESSAGES_KEPT: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// What was told to a program is asked for when its books differ: within days.
+const DELIVERIES_KEPT: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// Followers of the feed may be away for weeks.
 const EVENTS_KEPT: SignedDuration = SignedDuration::from_hours(60 * 24);
 /// Rows a sweep removes at once, so that it never holds the writer for long.

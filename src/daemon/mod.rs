@@ -7,6 +7,7 @@
 mod audit;
 mod boot;
 mod console;
+mod couriers;
 mod desk;
 mod disk;
 mod gateway;

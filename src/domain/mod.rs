@@ -38,3 +38,4 @@ pub mod subscription;
 pub mod tax;
 pub mod text;
 pub mod usage_terms;
+pub mod webhook;

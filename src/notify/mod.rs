@@ -10,8 +10,10 @@
 //! | [`send`] | sending them: tries, limits, and when to give up |
 //! | [`quiet`] | hours in which nobody is written to |
 //! | [`proof`] | whether a channel is known to work |
+//! | [`log`] | what was sent, and sending it again |
 //! | [`carrier`] | what sends by a channel |
 //! | [`smtp`] | the way to the mail server |
+//! | [`courier`] | tells the ISP's programs of events: written down from the feed, signed, sent in order |
 //! | [`sms`] | what an SMS costs, and the carriers |
 //! | [`outbound`] | calls to other people's servers |
 //!
@@ -20,7 +22,9 @@
 
 pub mod bulletin;
 pub mod carrier;
+pub mod courier;
 pub mod letter;
+pub mod log;
 pub mod news;
 pub mod outbound;
 pub mod phrases;

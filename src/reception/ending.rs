@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Reception, ReceptionError, Unconnected};
 use crate::access::LocalSession;
+use crate::access::OwedChange;
 use crate::catalogue::audit::{self, Deed};
 use crate::catalogue::fault::Fault;
 use crate::domain::audit::Actor;
@@ -147,5 +148,13 @@ impl Reception {
         let unit = Unit::once(self.0.entropy.uuid_v7(now)?);
         let unit = audit::record(unit, &self.0.entropy, actor, deed, now)?;
         Ok(self.commit(unit).await?)
+    }
+}
+
+impl Reception {
+    /// What NAS still owe us: sessions that go on under an answer that is no longer ours.
+    #[must_use]
+    pub fn owed_changes(&self, now: Timestamp) -> Vec<OwedChange> {
+        self.0.access.owed(now)
     }
 }

@@ -6,8 +6,10 @@
 //! | [`online`] | from a device and a subscriber to packets that pass, and back |
 //! | [`ending`] | staff end a session, or its owner from another device |
 //! | [`visit`] | a subscriber logs in, looks at their account, leaves |
+//! | [`purse`] | a subscriber orders something at a price that no longer moves |
 //! | [`paying`] | a subscriber pays by a gateway |
 //! | [`progress`] | how far they are, told to whoever has the id alone |
+//! | [`messages`] | what staff do about messages and the channels they go by |
 //! | [`resume`] | money has come: devices that waited for it go online by themselves |
 //! | [`signup`] | somebody becomes a subscriber: form, mail, confirmation |
 //!
@@ -15,9 +17,11 @@
 //! they are online before packets pass.
 
 pub mod ending;
+pub mod messages;
 pub mod online;
 pub mod paying;
 pub mod progress;
+pub mod purse;
 pub mod resume;
 pub mod signup;
 mod signup_confirm;

@@ -17,7 +17,7 @@ use crate::catalogue::services::NewService;
 use crate::domain::audit::Actor;
 use crate::domain::device::Device;
 use crate::domain::ids::{ServiceId, SignupId, SubscriberId};
-use crate::domain::plan::{Plan, PlanTerms};
+use crate::domain::plan::{BillingMode, Plan, PlanTerms};
 use crate::domain::service::{Addresses, Phase};
 use crate::domain::signup::{
     CodeRefusal, MOST_WRONG_OF_ADDRESS, PER_ADDRESS, Signup, SignupStage, WRONG_OF_ADDRESS_WITHIN, is_free,
@@ -297,7 +297,10 @@ impl Reception {
     ) -> Result<Confirmed, SignupError> {
         let outcome = match (confirmed.already_customer, confirmed.service) {
             (true, _) => self.online_or(ConfirmOutcome::Active, confirmed.subscriber, device, now).await,
-            (false, Some(service)) if self.waits_for_nothing(service).await? => {
+            (false, Some(service))
+                if self.begins_with_a_trial(service, confirmed.subscriber, now).await
+                    || self.waits_for_nothing(service).await? =>
+            {
                 self.0.catalogue.provisioning.wake();
                 match self.active_soon(service).await? {
                     // Later than the request: what begins at the activation is in force now.
@@ -325,6 +328,23 @@ impl Reception {
         match self.connect(subscriber, device, now).await {
             Ok(session) => ConfirmOutcome::Online(session),
             Err(why) => ConfirmOutcome::NotOnline(why),
+        }
+    }
+
+    /// Begins the plan's trial, where it has one that this subscriber may have.
+    async fn begins_with_a_trial(
+        &self,
+        service: ServiceId,
+        subscriber: SubscriberId,
+        now: Timestamp,
+    ) -> bool {
+        match self.0.billing.till.begin_trial(service, subscriber, now).await {
+            Ok(begun) => begun,
+            // Payment is asked for instead; staff can read why in the log.
+            Err(error) => {
+                tracing::info!(%error, "A trial was not begun");
+                false
+            }
         }
     }
 
@@ -378,7 +398,9 @@ fn is_from(signup: &Signup, place: SignupPlace<'_>) -> bool {
 
 /// What a service under these terms waits for after it was made.
 const fn waits_for(terms: &PlanTerms) -> ConfirmOutcome {
-    if terms.requires_approval {
+    // What is paid after is given by somebody who trusts that it will be.
+    let is_trust = matches!(terms.billing.mode, Some(BillingMode::Postpaid)) && !is_free(terms);
+    if terms.requires_approval || is_trust {
         ConfirmOutcome::AwaitsApproval
     } else if is_free(terms) {
         ConfirmOutcome::Provisioning

@@ -77,6 +77,7 @@ pub mod money;
 pub mod payment_events;
 pub mod staff;
 pub mod waiting;
+pub mod webhooks;
 
 pub use messages::{Messages, SmsDay, SmsDays};
 
@@ -339,6 +340,7 @@ pub fn all() -> Vec<Registration> {
     all.extend(payment_events::all());
     all.extend(waiting::all());
     all.extend(staff::all());
+    all.extend(webhooks::all());
     all
 }
 

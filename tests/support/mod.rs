@@ -6,3 +6,4 @@ pub mod desk;
 pub mod edge;
 pub mod http;
 pub mod mail;
+pub mod sms;

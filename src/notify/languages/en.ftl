@@ -33,13 +33,13 @@ signup-code =
 
         Your code:
 
-            { $code }
+        { $code }
 
         Type it where you signed up. It counts for { $minutes } minutes.
 
         Or open this link on any device and press the button there. On another device than the one you signed up with it shows you a new password, which counts instead of the one you chose:
 
-            { $link }
+        { $link }
 
         If it was not you, do nothing: without the code or the link nothing is set up.
     .sms = { $code } is your code for { $site }. It counts for { $minutes } minutes. Give it to nobody.
@@ -51,7 +51,7 @@ signup-known =
 
         To log in with this code, type it where you signed up:
 
-            { $code }
+        { $code }
 
         It counts for { $minutes } minutes. Give it to nobody: it opens your account.
 
@@ -63,7 +63,7 @@ channel-test =
     .mail =
         This message shows that mail from { $site } arrives. The code to confirm it with:
 
-            { $code }
+        { $code }
 
         It counts for { $minutes } minutes.
     .sms = { $code } confirms that SMS from { $site } arrive. It counts for { $minutes } minutes.
@@ -195,7 +195,7 @@ voucher =
     .mail =
         Your voucher for "{ $plan }":
 
-            { $code }
+        { $code }
 
         Type it at { $link } before { $date }. Whoever has the code can use it.
 

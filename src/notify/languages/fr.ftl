@@ -26,13 +26,13 @@ signup-code =
 
         Votre code :
 
-            { $code }
+        { $code }
 
         Saisissez-le là où vous vous êtes inscrit. Il est valable { $minutes } minutes.
 
         Ou ouvrez ce lien sur n'importe quel appareil et appuyez sur le bouton. Sur un autre appareil que celui de votre inscription, il vous montre un nouveau mot de passe, qui remplace celui que vous avez choisi :
 
-            { $link }
+        { $link }
 
         Si ce n'était pas vous, ne faites rien : sans le code ou le lien, rien n'est créé.
     .sms = { $code } est votre code pour { $site }. Valable { $minutes } minutes. Ne le donnez à personne.
@@ -44,7 +44,7 @@ signup-known =
 
         Pour vous connecter avec ce code, saisissez-le là où vous vous êtes inscrit :
 
-            { $code }
+        { $code }
 
         Il est valable { $minutes } minutes. Ne le donnez à personne : il ouvre votre compte.
 
@@ -56,7 +56,7 @@ channel-test =
     .mail =
         Ce message montre que les e-mails de { $site } arrivent. Le code pour le confirmer :
 
-            { $code }
+        { $code }
 
         Il est valable { $minutes } minutes.
     .sms = { $code } confirme que les SMS de { $site } arrivent. Valable { $minutes } minutes.
@@ -188,7 +188,7 @@ voucher =
     .mail =
         Votre coupon pour « { $plan } » :
 
-            { $code }
+        { $code }
 
         Saisissez-le sur { $link } avant le { $date }. Quiconque a le code peut l'utiliser.
 

@@ -26,13 +26,13 @@ signup-code =
 
         Lambarka:
 
-            { $code }
+        { $code }
 
         Rubuta ta a inda ka yi rajista. Tana aiki har minti { $minutes }.
 
         Ko kuma ka buɗe wannan hanyar a kowace na'ura ka danna maɓallin. A na'urar da ba ita ka yi rajista da ita ba, za ta nuna maka sabuwar kalmar sirri, wadda za ta yi aiki a maimakon wadda ka zaɓa:
 
-            { $link }
+        { $link }
 
         Idan ba kai ba ne, kada ka yi komai: ba a buɗe komai ba tare da lambar ko hanyar ba.
     .sms = { $code } ita ce lambarka ta { $site }. Tana aiki har minti { $minutes }. Kada ka ba kowa.
@@ -44,7 +44,7 @@ signup-known =
 
         Domin shiga da wannan lambar, rubuta ta a inda ka yi rajista:
 
-            { $code }
+        { $code }
 
         Tana aiki har minti { $minutes }. Kada ka ba kowa: tana buɗe asusunka.
 
@@ -56,7 +56,7 @@ channel-test =
     .mail =
         Wannan saƙon ya nuna cewa imel daga { $site } yana isowa. Lambar tabbatarwa:
 
-            { $code }
+        { $code }
 
         Tana aiki har minti { $minutes }.
     .sms = { $code } ta tabbatar cewa SMS daga { $site } yana isowa. Tana aiki har minti { $minutes }.

@@ -26,13 +26,13 @@ signup-code =
 
         O seu código:
 
-            { $code }
+        { $code }
 
         Escreva-o onde se registou. É válido por { $minutes } minutos.
 
         Ou abra esta ligação em qualquer dispositivo e prima o botão. Num dispositivo diferente daquele em que se registou, mostra-lhe uma nova palavra-passe, que vale em vez da que escolheu:
 
-            { $link }
+        { $link }
 
         Se não foi você, não faça nada: sem o código ou a ligação nada é criado.
     .sms = { $code } é o seu código para { $site }. Válido por { $minutes } minutos. Não o dê a ninguém.
@@ -44,7 +44,7 @@ signup-known =
 
         Para entrar com este código, escreva-o onde se registou:
 
-            { $code }
+        { $code }
 
         É válido por { $minutes } minutos. Não o dê a ninguém: abre a sua conta.
 
@@ -56,7 +56,7 @@ channel-test =
     .mail =
         Esta mensagem mostra que os e-mails de { $site } chegam. O código para o confirmar:
 
-            { $code }
+        { $code }
 
         É válido por { $minutes } minutos.
     .sms = { $code } confirma que os SMS de { $site } chegam. Válido por { $minutes } minutos.
@@ -188,7 +188,7 @@ voucher =
     .mail =
         O seu vale para "{ $plan }":
 
-            { $code }
+        { $code }
 
         Escreva-o em { $link } antes de { $date }. Quem tiver o código pode usá-lo.
 

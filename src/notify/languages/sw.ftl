@@ -26,13 +26,13 @@ signup-code =
 
         Nambari yako:
 
-            { $code }
+        { $code }
 
         Iandike mahali ulipojisajili. Inatumika kwa dakika { $minutes }.
 
         Au fungua kiungo hiki kwenye kifaa chochote na ubonyeze kitufe. Kwenye kifaa kingine tofauti na ulichojisajili nacho, kitakuonyesha nenosiri jipya, ambalo litatumika badala ya ulilochagua:
 
-            { $link }
+        { $link }
 
         Kama si wewe, usifanye chochote: bila nambari au kiungo hakuna kinachoundwa.
     .sms = { $code } ni nambari yako ya { $site }. Inatumika kwa dakika { $minutes }. Usimpe mtu yeyote.
@@ -44,7 +44,7 @@ signup-known =
 
         Ili kuingia kwa nambari hii, iandike mahali ulipojisajili:
 
-            { $code }
+        { $code }
 
         Inatumika kwa dakika { $minutes }. Usimpe mtu yeyote: inafungua akaunti yako.
 
@@ -56,7 +56,7 @@ channel-test =
     .mail =
         Ujumbe huu unaonyesha kwamba barua pepe kutoka { $site } zinafika. Nambari ya kuthibitisha:
 
-            { $code }
+        { $code }
 
         Inatumika kwa dakika { $minutes }.
     .sms = { $code } inathibitisha kwamba SMS kutoka { $site } zinafika. Inatumika kwa dakika { $minutes }.
@@ -188,7 +188,7 @@ voucher =
     .mail =
         Vocha yako ya "{ $plan }":
 
-            { $code }
+        { $code }
 
         Iandike kwenye { $link } kabla ya { $date }. Yeyote mwenye nambari hii anaweza kuitumia.
 

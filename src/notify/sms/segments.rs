@@ -21,7 +21,7 @@ pub fn fit(text: &str) -> Fitted {
     if segments <= MOST {
         return Fitted { text, segments };
     }
-    let mut letters: Vec<char> = text.chars().collect();
+    let mut letters: Vec<char> = text.chars().take(LONGEST).collect();
     loop {
         letters.pop();
         let cut: String = letters.iter().chain(&['.', '.', '.']).collect();
@@ -103,6 +103,8 @@ const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ
 const EXTENDED: &str = "^{}\\[~]|€\u{000C}";
 /// Parts a message may have: four carry every text of ours with facts of usual length in any alphabet.
 pub const MOST: u32 = 4;
+/// Letters of which none would be left after the parts that a message may have.
+const LONGEST: usize = 640;
 
 #[cfg(test)]
 mod tests {

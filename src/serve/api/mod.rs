@@ -73,6 +73,7 @@ pub mod form;
 pub mod gateways;
 pub mod invoices;
 pub mod ledger;
+pub mod messages;
 pub mod mfa;
 pub mod money;
 pub mod nas;
@@ -90,6 +91,7 @@ pub mod shape;
 pub mod signups;
 pub mod system;
 pub mod users;
+pub mod webhook_endpoints;
 pub mod webhooks;
 pub mod why;
 mod why_given;
@@ -118,6 +120,7 @@ pub fn routes() -> Vec<Route> {
         customers::routes,
         invoices::routes,
         ledger::routes,
+        messages::routes,
         mfa::routes,
         gateways::routes,
         nas::routes,
@@ -130,6 +133,7 @@ pub fn routes() -> Vec<Route> {
         signups::routes,
         system::routes,
         users::routes,
+        webhook_endpoints::routes,
         webhooks::routes,
     ];
     resources.iter().flat_map(|resource| resource()).collect()

@@ -13,6 +13,7 @@ use super::edit::{self, part, reference};
 use super::error::{ApiError, Code};
 use super::route::{Access, Route};
 use super::shape::Answer;
+use crate::access::{OwedChange, Wanted};
 use crate::catalogue::logbook::{SessionFilter, SessionView as Kept};
 use crate::domain::role::Permission;
 use crate::domain::session::{CloseReason, OpenedBy};
@@ -27,6 +28,14 @@ pub fn routes() -> Vec<Route> {
         Route::get("/api/v1/sessions", reading, "List sessions, newest first", list)
             .query(&["open", "customer_id", "service_id", "nas_id", "username"])
             .lists::<SessionView>(),
+        Route::get(
+            "/api/v1/pending-changes",
+            reading,
+            "What NAS still owe: sessions that should end or change",
+            owed,
+        )
+        .query(&["nas_id", "customer_id"])
+        .lists::<OwedView>(),
         Route::get("/api/v1/sessions/{id}", reading, "Read a session", get).answers::<SessionView>(200),
         Route::post("/api/v1/sessions/{id}/disconnect", ending, "End an open session now", disconnect)
             .answers::<DisconnectView>(200),
@@ -88,6 +97,31 @@ pub struct SessionView {
     pub last_heard_at: Option<String>,
 }
 
+/// A change that a NAS still owes.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OwedView {
+    /// Which session.
+    pub session_id: String,
+    /// At which NAS.
+    pub nas_id: String,
+    /// The NAS's own id for it.
+    pub acct_session_id: String,
+    /// Under which service.
+    pub service_id: String,
+    /// Whose.
+    pub customer_id: String,
+    /// Its login.
+    pub username: String,
+    /// Its device, where the NAS said.
+    pub calling_station: Option<String>,
+    /// `disconnect` or `change`.
+    pub wanted: &'static str,
+    /// Why it is to end.
+    pub reason: Option<String>,
+    /// Since when the facts are so.
+    pub since: String,
+}
+
 /// What ending a session answers.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DisconnectView {
@@ -145,6 +179,37 @@ async fn list(app: App, call: Call) -> Result<Answer, ApiError> {
     };
     let listed = app.catalogue.logbook.sessions(&filter, part(window)).await?;
     Ok(edit::list(listed, window, |kept| SessionView::of(&kept)))
+}
+
+async fn owed(app: App, call: Call) -> Result<Answer, ApiError> {
+    let window = call.window()?;
+    let (nas, customer) = (call.query("nas_id"), call.query("customer_id"));
+    let mut owed = app.reception.owed_changes(call.now);
+    owed.retain(|one| {
+        nas.as_ref().is_none_or(|nas| *nas == one.nas.to_string())
+            && customer.as_ref().is_none_or(|customer| *customer == one.subscriber.to_string())
+    });
+    let total = owed.len();
+    let view = |one: &OwedChange| OwedView {
+        session_id: one.session.to_string(),
+        nas_id: one.nas.to_string(),
+        acct_session_id: one.acct_session_id.clone(),
+        service_id: one.service.to_string(),
+        customer_id: one.subscriber.to_string(),
+        username: one.username.clone(),
+        calling_station: one.station.clone(),
+        wanted: match one.wanted {
+            Wanted::Disconnect { .. } => "disconnect",
+            Wanted::Change => "change",
+        },
+        reason: match one.wanted {
+            Wanted::Disconnect { refusal } => Some(refusal.sentence()),
+            Wanted::Change => None,
+        },
+        since: one.since.to_string(),
+    };
+    let shown = owed.iter().skip(window.offset).take(window.limit).map(view);
+    Ok(Answer::list(shown, total, window))
 }
 
 async fn disconnect(app: App, call: Call) -> Result<Answer, ApiError> {

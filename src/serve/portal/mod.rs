@@ -15,6 +15,7 @@
 //! | `visit` | `/login`, `/success`, `/logout` |
 //! | `account` | `/status`, `/customer` |
 //! | `devices` | `/devices` |
+//! | `money` | `/pay`, `/orders/{id}`, `/invoices`, `/payments`, `/receipt/{id}`, `/wallet`, `/plans/change` |
 //! | `pay_return` | `/pay/return`, `/pay/status` |
 //! | `capport` | `/capport/api` (RFC 8908) |
 //!
@@ -30,6 +31,7 @@ pub mod certificate;
 mod devices;
 mod door;
 mod form;
+mod money;
 mod page;
 mod pay_return;
 mod plans;
@@ -121,6 +123,11 @@ const PAGES: &[&str] = &[
     "/success",
     "/status",
     "/customer",
+    "/pay",
+    "/invoices",
+    "/payments",
+    "/wallet",
+    "/plans/change",
     "/pay/return",
     "/pay/status",
 ];

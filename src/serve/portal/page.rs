@@ -116,6 +116,7 @@ pub(super) struct StatusPage {
     pub(super) here: &'static str,
     pub(super) online: Option<OnlineCard>,
     pub(super) told: Option<Told>,
+    pub(super) money: Option<MoneyCard>,
     pub(super) data: Option<DataCard>,
     pub(super) service: Option<ServiceCard>,
     pub(super) devices: Vec<DeviceRow>,
@@ -159,6 +160,14 @@ pub(super) struct OnlineCard {
     pub(super) ends: Option<String>,
     pub(super) received: String,
     pub(super) sent: String,
+}
+
+/// What somebody has with us and owes.
+pub(super) struct MoneyCard {
+    pub(super) wallet: String,
+    pub(super) owed: Option<String>,
+    pub(super) due: Option<String>,
+    pub(super) has_service: bool,
 }
 
 /// Data that is left.

@@ -198,7 +198,7 @@ pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
         Refusal::ServicePending => Told::note(
             "Not active yet",
             "Your service is waiting for payment or approval.",
-            "Once the people who run this network have done it, come back here and refresh.",
+            "Pay here, or wait until the people who run this network have done it. Then refresh this page.",
         ),
         Refusal::ServiceEnded => Told::alert(
             "This service has ended",
@@ -206,20 +206,16 @@ pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
             "Choose a plan to begin a new one.",
         ),
         Refusal::Locked { reason } => locked(*reason),
-        Refusal::NothingPaid => Told::note(
-            "Payment pending",
-            "Nothing is paid for yet.",
-            "Pay the people who run this network, then come back here and refresh.",
-        ),
+        Refusal::NothingPaid => Told::note("Payment pending", "Nothing is paid for yet.", PAY),
         Refusal::Expired { at } => Told::alert(
             "Your plan has run out",
             format!("It ended on {}.", moment(*at, zone)),
-            "Renew it with the people who run this network, then log in again.",
+            "Renew it here, or with the people who run this network.",
         ),
         Refusal::QuotaSpent => Told::alert(
             "Your data is used up",
             "All the data of this period has been used.",
-            "Renew your plan with the people who run this network, or wait for your next period.",
+            "Renew your plan here, or wait for your next period.",
         ),
         Refusal::TimeSpent => Told::alert(
             "Your time is used up",
@@ -245,11 +241,9 @@ pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
 
 fn locked(reason: LockReason) -> Told {
     match reason {
-        LockReason::Overdue | LockReason::Prepaid => Told::alert(
-            "Payment is due",
-            "Your service is paused until a bill is paid.",
-            "Pay the people who run this network, then come back here and refresh.",
-        ),
+        LockReason::Overdue | LockReason::Prepaid => {
+            Told::alert("Payment is due", "Your service is paused until a bill is paid.", PAY)
+        }
         LockReason::Fup => Told::alert(
             "Fair use reached",
             "You have used what your plan allows in this period.",
@@ -286,6 +280,7 @@ pub(super) fn unconnected(why: &Unconnected, zone: &TimeZone) -> Told {
     }
 }
 
+const PAY: &str = "Pay here, or pay the people who run this network. Then refresh this page.";
 const ASK: &str = "Please ask the people who run this network.";
 
 #[cfg(test)]
