@@ -137,7 +137,7 @@ async fn statement_paper(app: &App, call: &Call, id: SubscriberId) -> Result<Ans
     answered(call, &paper::statement(&facts, &paper_settings(app)), "statement")
 }
 
-fn paper_settings(app: &App) -> PaperSettings {
+pub(super) fn paper_settings(app: &App) -> PaperSettings {
     PaperSettings { zone: app.site.timezone.clone(), portal: app.reception.portal().map(str::to_owned) }
 }
 

@@ -21,6 +21,7 @@ use super::money::{bills, change, order, pay, wallet};
 use super::page::{self, Shell};
 use super::{
     PAGES, Parts, Portal, Shared, account, capport, certificate, devices, pay_return, plans, signup, visit,
+    voucher,
 };
 use crate::serve::http::Fault;
 use crate::serve::http::guard::{Guard, RenderFault};
@@ -87,6 +88,7 @@ fn pages() -> Router<Portal> {
         .route("/confirm", get(signup::code).post(signup::confirm))
         .route("/confirm/{secret}", get(signup::link).post(signup::confirm_link))
         .route("/login", get(visit::form).post(visit::log_in))
+        .route("/voucher", get(voucher::form).post(voucher::redeem))
         .route("/success", get(visit::success))
         .route("/devices", post(devices::remove))
         .route("/logout", post(visit::log_out))

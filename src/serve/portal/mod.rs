@@ -13,6 +13,7 @@
 //! | `plans` | `/`, `/plans` |
 //! | `signup` | `/signup`, `/confirm`, `/confirm/{secret}` |
 //! | `visit` | `/login`, `/success`, `/logout` |
+//! | `voucher` | `/voucher` |
 //! | `account` | `/status`, `/customer` |
 //! | `devices` | `/devices` |
 //! | `money` | `/pay`, `/orders/{id}`, `/invoices`, `/payments`, `/receipt/{id}`, `/wallet`, `/plans/change` |
@@ -37,6 +38,7 @@ mod pay_return;
 mod plans;
 mod signup;
 mod visit;
+mod voucher;
 mod words;
 
 use std::ops::Deref;
@@ -120,6 +122,7 @@ const PAGES: &[&str] = &[
     "/signup",
     "/confirm",
     "/login",
+    "/voucher",
     "/success",
     "/status",
     "/customer",

@@ -94,6 +94,18 @@ pub(super) struct LinkPage {
     pub(super) email: String,
 }
 
+/// `/voucher`.
+#[derive(Template)]
+#[template(path = "voucher.html")]
+pub(super) struct VoucherPage {
+    pub(super) shell: Shell,
+    pub(super) form: Form,
+    /// The plan of which there is time left.
+    pub(super) plan: Option<String>,
+    /// Whether that would bring this device online now.
+    pub(super) may_continue: bool,
+}
+
 /// A sentence, a remedy and where to go.
 #[derive(Template)]
 #[template(path = "message.html")]

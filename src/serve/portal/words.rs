@@ -12,6 +12,7 @@ use crate::domain::plan::{PlanTerms, Validity, ValidityUnit};
 use crate::domain::rate::BitsPerSecond;
 use crate::domain::refusal::Refusal;
 use crate::domain::text::TextError;
+use crate::domain::voucher::VoucherRefusal;
 use crate::people::password::{MAX_LENGTH, MIN_LENGTH, WeakPassword};
 use crate::reception::Unconnected;
 
@@ -233,9 +234,44 @@ pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
         Refusal::NotPermittedHere => {
             Told::alert("Not included", "Your service does not include this kind of access.", ASK)
         }
+        Refusal::Voucher { why } => voucher(*why),
         Refusal::Busy => {
             Told::note("Very busy", "There is a lot going on right now.", "Try again in a moment.")
         }
+    }
+}
+
+/// Why a voucher's code is not taken, to who typed it.
+pub(super) fn voucher(why: VoucherRefusal) -> Told {
+    match why {
+        VoucherRefusal::Unknown => Told::alert(
+            "We do not know this code",
+            "No voucher of ours has it.",
+            "Read it again from the card: twelve letters and digits. There is no zero, one, I, L or O in it.",
+        ),
+        VoucherRefusal::Used => Told::alert(
+            "This voucher was used before",
+            "Somebody else has used it.",
+            "Ask where you bought it for another one.",
+        ),
+        VoucherRefusal::Expired => {
+            Told::alert("This voucher has run out", "Its time is over.", "Buy another one to go on.")
+        }
+        VoucherRefusal::Exhausted => Told::alert(
+            "This voucher is used up",
+            "All of its data has been used.",
+            "Buy another one to go on.",
+        ),
+        VoucherRefusal::Revoked => Told::alert(
+            "This voucher does not count any more",
+            "It was taken back.",
+            "Ask where you bought it for another one.",
+        ),
+        VoucherRefusal::TooMany => Told::alert(
+            "Too many wrong codes",
+            "We look at no more codes from here for now.",
+            "Please wait some minutes, then try again.",
+        ),
     }
 }
 
