@@ -247,6 +247,26 @@ fn a_committed_change_is_in_force_for_the_next_login() {
 }
 
 #[test]
+fn what_a_nas_owes_is_shown_from_the_lock_on_until_it_is_proven_done_and_over_a_restart() {
+    let mut lab = Lab::new();
+    lab.report(&say(ReportKind::Start, "a", 0, 0, 0), at(0)).unwrap();
+    assert_eq!(lab.access.owed(at(1)), []);
+    let mut locked = service();
+    let (reason, mode) = (LockReason::Overdue, LockMode::HardReject);
+    let (placed_at, placed_by) = (at(5), "test".to_owned());
+    locked.locks.push(Lock { reason, mode, rates: None, placed_at, placed_by, note: None });
+    let put = Unit::natural().replace::<Services>(&SERVICE, 1, &locked).unwrap();
+    lab.runtime.block_on(lab.store.commit(put)).unwrap();
+    lab.restart();
+    let owed = lab.access.owed(at(9));
+    let refusal = Refusal::Locked { reason };
+    assert_eq!(owed.len(), 1);
+    assert_eq!((owed[0].wanted, owed[0].since), (Wanted::Disconnect { refusal }, at(5)));
+    lab.report(&say(ReportKind::Stop, "a", 1_000, 100, 10), at(10)).unwrap();
+    assert_eq!(lab.access.owed(at(11)), []);
+}
+
+#[test]
 fn start_interim_and_stop_make_one_session_counted_once() {
     let lab = Lab::new();
     lab.report(&say(ReportKind::Start, "a", 0, 0, 0), at(0)).unwrap();
