@@ -14,7 +14,7 @@ use dotmac_edge::base::entropy::Entropy;
 use dotmac_edge::base::secret::Secret;
 use dotmac_edge::domain::ids::{MessageId, SubscriberId};
 use dotmac_edge::domain::language::Language;
-use dotmac_edge::domain::message::{Channel, Delivery, Message, Recipient, Stage};
+use dotmac_edge::domain::message::{Channel, Delivery, Kind, Message, Recipient, Stage};
 use dotmac_edge::domain::money::{Currency, Money};
 use dotmac_edge::domain::text::{Email, Phone};
 use dotmac_edge::notify::send::MOST_AN_HOUR;
@@ -89,7 +89,8 @@ impl Lab {
         let at = later(morning(), -7200);
         let draft = self.post.test(channel, (to, None), at).await.unwrap();
         self.store.commit(draft.unit).await.unwrap();
-        let waiting = self.all().await.pop().unwrap();
+        let is_test = |one: &Message| one.kind == Kind::ChannelTest && one.stage() == Stage::Waiting;
+        let waiting = self.all().await.into_iter().find(is_test).unwrap();
         let code = code_of(&waiting);
         let sent = self.post.send_by(channel, at).await.unwrap();
         assert_eq!(sent.sent, 1, "{sent:?}");
@@ -228,7 +229,7 @@ async fn each_carrier_gets_what_its_documentation_asks_for_and_a_text_stays_a_te
     for (name, make) in EVERY {
         let carrier = Carrier::start().await;
         let lab = Lab::proven(make(carrier.port, key()), Rules::default()).await;
-        let hostile = "R1\"}, {\"to\": \"+2348000000000&text=x\r\nX-Evil: 1 {secret} é";
+        let hostile = "{secret}\"}, {\"to\": \"&text=x\r\nX: 1 é";
         lab.tell(phone("08012345678"), &receipt(hostile), morning()).await;
         let sent = lab.send(morning()).await;
         assert_eq!((sent.sent, carrier.refused()), (1, Vec::new()), "{name}: {sent:?}");
@@ -353,9 +354,9 @@ async fn a_carrier_that_can_be_asked_says_what_became_of_a_message() {
     lab.tell(phone("+2348012345678"), &receipt("R1"), morning()).await;
     lab.send(morning()).await;
     assert_eq!(lab.all().await.pop().unwrap().delivery, None);
-    let sent = lab.send(later(morning(), 61)).await;
-    assert_eq!(lab.all().await.pop().unwrap().delivery, Some(Delivery::Pending));
-    assert_eq!(sent.next_due, Some(later(morning(), 661)));
+    lab.send(later(morning(), 61)).await;
+    let kept = lab.all().await.pop().unwrap();
+    assert_eq!((kept.delivery, kept.look_at), (Some(Delivery::Pending), Some(later(morning(), 661))));
     carrier.status("undelivered");
     lab.send(later(morning(), 661)).await;
     let kept = lab.all().await.pop().unwrap();
