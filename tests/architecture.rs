@@ -157,6 +157,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "domain/ledger.rs",
             "domain/audit.rs",
             "store",
+            "notify",
             "access",
             "people",
             "billing/provider/sign.rs",
@@ -171,6 +172,7 @@ const CRATES: &[(&str, &[&str])] = &[
         &[
             "base",
             "store",
+            "notify",
             "access",
             "people",
             "billing/provider/sign.rs",

@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 use super::desk::{self, Desk, MailError};
 use super::money::Money;
 use super::portal::{self, PortalError};
-use super::{Claim, Doors, Running, console, gateway, jobs, metrics, radius_settings, session_defaults};
+use super::{
+    Claim, Doors, Running, console, couriers, gateway, jobs, metrics, radius_settings, session_defaults,
+};
 use crate::access::{Access, ClassKey};
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
@@ -173,6 +175,11 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         paid: &paid,
     };
     let mut job_tasks = jobs::start(&jobs, &wiring, &stop_jobs)?;
+    match couriers::start(&app, &clock, &stop_jobs) {
+        Ok(task) => job_tasks.push(task),
+        // Webhooks wait; subscribers do not.
+        Err(error) => tracing::error!(%error, "Webhooks cannot be sent"),
+    }
     if let Some(enforcer) = &enforcer {
         let own = gateway::Own { jobs: &jobs, enforcer, store: &store, config: &config, stop: &stop_jobs };
         job_tasks.extend(gateway::tasks(&own, &wired)?);
@@ -266,6 +273,7 @@ fn open_doors(
         serve(Listener::Tcp(listeners.metrics), metrics_page::router(metrics::text)),
     ];
     tasks.extend(portal::open(listeners.portal, config, app, world.vault, stop)?);
+    looked.access.take_vouchers(app.reception.voucher_logins(Handle::current()));
     let radius = open_radius(listeners.radius, world, &looked.access, passwords)?;
     Ok(Doors { radius, admin, metrics, tasks })
 }

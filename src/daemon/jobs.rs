@@ -14,6 +14,7 @@ use super::desk::SendMail;
 use super::disk::Disk;
 use super::money::{Dun, Resume, TurnSubscriptions};
 use super::payments::AskAboutPayments;
+use super::vouchers::CarryVouchersOn;
 use crate::access::Access;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
@@ -26,6 +27,7 @@ use crate::notify::Post;
 use crate::people::People;
 use crate::serve::api::App;
 use crate::store::contract::{Collection, IndexValue};
+use crate::store::tables::webhooks::Deliveries;
 use crate::store::tables::{AuthEvents, CustomerVisits, KeptAnswers, Messages, Signups, Visits};
 use crate::store::{Store, Sweep, SweepWhat};
 
@@ -60,6 +62,9 @@ pub(super) fn start(
     let mail = SendMail { channel: Channel::Mail, post: (*post).clone(), health: health.clone() };
     let sms = SendMail { channel: Channel::Sms, post: (*post).clone(), health: health.clone() };
     let billing = TurnSubscriptions::new(app.billing.till.clone(), store.clone(), health.clone());
+    let vouchers = app.reception.vouchers().clone();
+    let more = vouchers.work();
+    let vouchers = CarryVouchersOn { vouchers };
     let attempts = app.billing.attempts.clone();
     let wake_payments = attempts.activator();
     let payments = AskAboutPayments { attempts, health: health.clone(), unanswered: 0 };
@@ -77,6 +82,7 @@ pub(super) fn start(
         jobs.start(flush, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(silent, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(billing, (*cycle).clone(), now, (*clock).clone(), stop.clone())?,
+        jobs.start(vouchers, more, now, (*clock).clone(), stop.clone())?,
         jobs.start(payments, wake_payments, now, (*clock).clone(), stop.clone())?,
         jobs.start(resume, (*paid).clone(), now, (*clock).clone(), stop.clone())?,
         jobs.start(dun, Activator::new(), now, (*clock).clone(), stop.clone())?,
@@ -297,6 +303,7 @@ impl Job for Retention {
             old(CustomerVisits::SPEC, "expires_at", SignedDuration::ZERO),
             old(Signups::SPEC, "expires_at", SIGNUPS_KEPT),
             old(Messages::SPEC, "created_at", MESSAGES_KEPT),
+            old(Deliveries::SPEC, "settled_at", DELIVERIES_KEPT),
             SweepWhat::Units { before_millis: before(UNITS_KEPT) },
         ];
         let (mut removed, mut is_more) = (0u64, false);
@@ -342,6 +349,8 @@ const VISITS_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 const SIGNUPS_KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// "I got no mail" is asked within days; none waits longer than a day.
 const MESSAGES_KEPT: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// What was told to a program is asked for when its books differ: within days.
+const DELIVERIES_KEPT: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// Followers of the feed may be away for weeks.
 const EVENTS_KEPT: SignedDuration = SignedDuration::from_hours(60 * 24);
 /// Rows a sweep removes at once, so that it never holds the writer for long.

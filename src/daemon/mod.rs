@@ -7,6 +7,7 @@
 mod audit;
 mod boot;
 mod console;
+mod couriers;
 mod desk;
 mod disk;
 mod gateway;
@@ -18,6 +19,7 @@ mod notify;
 mod payments;
 mod portal;
 mod sms;
+mod vouchers;
 mod words;
 
 use std::net::SocketAddr;

@@ -13,6 +13,7 @@
 //! | [`log`] | what was sent, and sending it again |
 //! | [`carrier`] | what sends by a channel |
 //! | [`smtp`] | the way to the mail server |
+//! | [`courier`] | tells the ISP's programs of events: written down from the feed, signed, sent in order |
 //! | [`sms`] | what an SMS costs, and the carriers |
 //! | [`outbound`] | calls to other people's servers |
 //!
@@ -21,6 +22,7 @@
 
 pub mod bulletin;
 pub mod carrier;
+pub mod courier;
 pub mod letter;
 pub mod log;
 pub mod news;

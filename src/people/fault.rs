@@ -39,6 +39,15 @@ pub enum PeopleError {
     /// A scope that the maker may not give, or that no program may have.
     #[error("the scope {0} cannot be given to a program by this role")]
     ScopeNotGiven(&'static str),
+    /// There is no such place, or not any more.
+    #[error("there is no such webhook endpoint")]
+    NoSuchWebhook,
+    /// There is no such delivery.
+    #[error("there is no such delivery")]
+    NoSuchDelivery,
+    /// As many places as the box tells.
+    #[error("there are as many webhook endpoints as this box tells")]
+    TooManyWebhooks,
     /// A sealed secret could not be opened.
     #[error("a sealed secret could not be opened")]
     Sealed(#[from] crate::store::vault::VaultError),

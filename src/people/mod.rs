@@ -14,6 +14,7 @@
 //! | [`first_admin`] | how the first account comes to be, once |
 //! | [`factor`] | second factors: set up, confirm, give, recover |
 //! | [`api_keys`] | programs' keys |
+//! | [`webhooks`] | places that are told of events |
 //! | [`audit_chain`] | that no entry was altered, removed or put in |
 //! | [`audit`] | who changed what |
 //! | [`password`] | argon2id in a bounded pool, and which passwords are refused |
@@ -45,6 +46,7 @@ pub mod subscribers;
 pub mod throttle;
 pub mod token;
 pub mod visits;
+pub mod webhooks;
 
 pub use crate::store::listing::Listed;
 pub use customers::{BegunCustomerVisit, CustomerCredentials, CustomerVisitor};

@@ -76,7 +76,9 @@ pub mod messages;
 pub mod money;
 pub mod payment_events;
 pub mod staff;
+pub mod vouchers;
 pub mod waiting;
+pub mod webhooks;
 
 pub use messages::{Messages, SmsDay, SmsDays};
 
@@ -336,9 +338,11 @@ pub fn all() -> Vec<Registration> {
     ];
     all.extend(messages::all());
     all.extend(money::all());
+    all.extend(vouchers::all());
     all.extend(payment_events::all());
     all.extend(waiting::all());
     all.extend(staff::all());
+    all.extend(webhooks::all());
     all
 }
 

@@ -91,6 +91,9 @@ pub mod shape;
 pub mod signups;
 pub mod system;
 pub mod users;
+pub mod voucher_sales;
+pub mod vouchers;
+pub mod webhook_endpoints;
 pub mod webhooks;
 pub mod why;
 mod why_given;
@@ -132,6 +135,9 @@ pub fn routes() -> Vec<Route> {
         signups::routes,
         system::routes,
         users::routes,
+        voucher_sales::routes,
+        vouchers::routes,
+        webhook_endpoints::routes,
         webhooks::routes,
     ];
     resources.iter().flat_map(|resource| resource()).collect()

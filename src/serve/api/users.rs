@@ -284,6 +284,11 @@ impl From<PeopleError> for ApiError {
                 Self::conflict("You have no second factor; set one up under /api/v1/auth/mfa/setup.")
             }
             PeopleError::NoSuchKey => Self::not_found("key"),
+            PeopleError::NoSuchWebhook => Self::not_found("endpoint"),
+            PeopleError::NoSuchDelivery => Self::not_found("delivery"),
+            PeopleError::TooManyWebhooks => {
+                Self::conflict("There are as many endpoints as this box tells; remove one first.")
+            }
             PeopleError::ScopeNotGiven(scope) => {
                 Self::field("scopes", format!("{scope} is not yours to give to a program"))
             }
