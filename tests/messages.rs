@@ -3,15 +3,19 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "support/books.rs"]
+mod books;
 mod support;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use books::Books;
 use dotmac_edge::base::clock::Clock;
 use dotmac_edge::base::entropy::Entropy;
 use dotmac_edge::base::secret::Secret;
+use dotmac_edge::billing::Settings;
 use dotmac_edge::domain::ids::{MessageId, SubscriberId};
 use dotmac_edge::domain::language::Language;
 use dotmac_edge::domain::message::{Channel, Delivery, Kind, Message, Recipient, Stage};
@@ -553,6 +557,33 @@ async fn a_receipt_is_sent_again_once_for_one_wish() {
     assert_eq!(receipts.len(), 2);
     assert_eq!(receipts[0].text, receipts[1].text);
     assert_eq!(receipts[0].header("Subject"), ["We received NGN 17,500.00"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_and_what_is_told_of_it_are_one_commit() {
+    let carrier = Carrier::start().await;
+    let lab = Lab::proven(plain(carrier.port, key()), Rules::default()).await;
+    let ada = lab.subscriber(json!({ "phone": "08012345678" })).await;
+    let zone = jiff::tz::TimeZone::get("Africa/Lagos").unwrap();
+    let settings = Settings::plain(Currency::parse("NGN").unwrap(), zone);
+    let mut books = Books::over(lab.store.clone(), settings);
+    books.billing = books.billing.clone().telling(lab.bulletin.clone());
+    let payment = books.cash(ada, 1_750_000, morning()).await;
+    let written = lab.all().await.pop().unwrap();
+    assert_eq!((written.kind, written.subscriber_id), (Kind::Receipt, Some(ada)));
+    assert_eq!(lab.send(morning()).await.sent, 1);
+    let text = carrier.taken().pop().unwrap().text;
+    assert!(text.contains("NGN 17,500.00") && text.contains(&payment.reference), "{text}");
+
+    // The same money told of twice is told to its payer once.
+    let attempt = books.attempt(ada, None, naira(500_000), morning()).await;
+    let said = books::paid(&attempt, naira(500_000), "t-1");
+    for _ in 0..3 {
+        books.billing.till.settle(&said, morning()).await.unwrap();
+    }
+    let receipts = lab.all().await.iter().filter(|one| one.kind == Kind::Receipt).count();
+    assert_eq!((receipts, lab.send(morning()).await.sent), (2, 1));
+    books.must_be_right().await;
 }
 
 /// Messages as they were kept when every one was a mail.

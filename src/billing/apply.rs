@@ -87,8 +87,9 @@ impl Open {
         Ok(amount.checked_sub(left)?)
     }
 
-    /// Puts what changed into the leaf, and lifts the locks of services that owe nothing overdue any more.
-    pub(super) async fn write(self, leaf: &mut Leaf, now: Timestamp) -> Result<(), BillingError> {
+    /// Puts what changed into the leaf, and lifts the locks of services that owe nothing overdue any more;
+    /// gives the plans of those.
+    pub(super) async fn write(self, leaf: &mut Leaf, now: Timestamp) -> Result<Vec<String>, BillingError> {
         let mut touched: Vec<ServiceId> = Vec::new();
         for (record, _) in self.standings.iter().filter(|(_, is_changed)| *is_changed) {
             let (id, version, standing) = (record.body.invoice_id, record.version, &record.body);
@@ -99,12 +100,13 @@ impl Open {
                 Ok(if standing.owed() == 0 { unit.event("invoice.paid", id, payload) } else { unit })
             })?;
         }
+        let mut restored = Vec::new();
         touched.sort_unstable();
         touched.dedup();
         for service in touched.into_iter().filter(|service| !self.holds(*service)) {
-            lift(leaf, service, now).await?;
+            restored.extend(lift(leaf, service, now).await?);
         }
-        Ok(())
+        Ok(restored)
     }
 
     /// Whether an invoice that dunning has acted upon is still open for a service.
@@ -117,16 +119,18 @@ impl Open {
     }
 }
 
-/// Takes the lock of an overdue bill off a service.
-async fn lift(leaf: &mut Leaf, id: ServiceId, now: Timestamp) -> Result<(), BillingError> {
+/// Takes the lock of an overdue bill off a service; gives its plan where there was one.
+async fn lift(leaf: &mut Leaf, id: ServiceId, now: Timestamp) -> Result<Option<String>, BillingError> {
     let contract = match leaf.contract(id, now).await {
-        Err(BillingError::NotFound { .. }) => return Ok(()),
+        Err(BillingError::NotFound { .. }) => return Ok(None),
         contract => contract?,
     };
     let service = &mut contract.service;
     if !grant::unlock(service, LockReason::Overdue, now) {
-        return Ok(());
+        return Ok(None);
     }
+    let plan = service.terms.name.to_string();
     let payload = json!({ "customer_id": service.subscriber_id, "reason": LockReason::Overdue.name() });
-    leaf.change(|unit| Ok(unit.event("service.restored", id, payload)))
+    leaf.change(|unit| Ok(unit.event("service.restored", id, payload)))?;
+    Ok(Some(plan))
 }

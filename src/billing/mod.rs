@@ -29,6 +29,7 @@ pub mod settings;
 pub mod settle;
 pub mod shop;
 pub mod subscribing;
+mod telling;
 mod top_up;
 pub mod voucher;
 pub mod wallet;
@@ -36,6 +37,7 @@ pub mod wallet;
 use std::sync::Arc;
 
 use crate::base::entropy::Entropy;
+use crate::notify::Bulletin;
 use crate::store::Store;
 
 pub use crate::store::listing::{Listed, Window};
@@ -81,6 +83,7 @@ impl Billing {
             shop: shop.clone(),
             settings: settings.clone(),
             wake,
+            bulletin: None,
         };
         let attempts = Attempts::new(attempts::Parts {
             store: store.clone(),
@@ -91,6 +94,13 @@ impl Billing {
             site: settings.seller.name.clone(),
         });
         Self { book, shop, till, attempts, settings: settings.clone(), watch: dunning::ClockWatch::new() }
+    }
+
+    /// The same, and subscribers are told what happens. Call it before [`Billing::with_gateways`].
+    #[must_use]
+    pub fn telling(self, bulletin: Bulletin) -> Self {
+        let till = Till { bulletin: Some(bulletin), ..self.till };
+        Self { till, ..self }
     }
 
     /// The same with these gateways; payers come back to the portal at `origin`.

@@ -22,6 +22,7 @@ use crate::domain::ledger::{Account, Entry, PostingKind};
 use crate::domain::money::Money;
 use crate::domain::order::{Order, OrderStatus, Purchase};
 use crate::domain::payment::{Confirmation, Outcome, Payment, PaymentStatus};
+use crate::notify::{Bulletin, News};
 use crate::store::Store;
 use crate::store::contract::{CommitError, IndexValue, Page, Range, Record, Unit};
 use crate::store::tables::money::{Orders, Payments, provider_key};
@@ -36,6 +37,8 @@ pub struct Till {
     pub(super) settings: Settings,
     /// Wakes whoever carries out what was paid.
     pub(super) wake: Arc<dyn Fn() + Send + Sync>,
+    /// Tells subscribers; `None` where nobody is told.
+    pub(super) bulletin: Option<Bulletin>,
 }
 
 /// What became of what a provider said.
@@ -212,7 +215,7 @@ impl Till {
         let to_receivable = of_first.checked_add(spent)?;
         let to_wallet = amount.checked_sub(to_receivable)?;
         leaf.post(self.entry(&payment, amount, subscriber, to_receivable, to_wallet)?);
-        open.write(&mut leaf, now).await?;
+        let restored = open.write(&mut leaf, now).await?;
         if to_wallet.minor > 0 {
             self.wake_renewals(&mut leaf, subscriber, now).await?;
         }
@@ -231,6 +234,11 @@ impl Till {
                 None => Ok(unit),
             }
         })?;
+        let reference = payment.reference.clone();
+        self.tell_of(&mut leaf, subscriber, News::Receipt { amount, at: now, reference }, now).await?;
+        for plan in restored {
+            self.tell_of(&mut leaf, subscriber, News::Restored { plan }, now).await?;
+        }
         leaf.commit(now).await?;
         Ok((payment, order))
     }

@@ -33,7 +33,7 @@ use crate::domain::service::Service;
 use crate::enforce::{Closed, Enforcer};
 use crate::firewall::kernel::GatewayError;
 use crate::firewall::policy::PolicyError;
-use crate::notify::Post;
+use crate::notify::{Bulletin, Post};
 use crate::people::password::{Cost, PasswordError, Passwords, QUEUE};
 use crate::people::subscribers::Subscribers;
 use crate::people::{People, PeopleError};
@@ -416,8 +416,9 @@ fn build_app(world: &World<'_>, front: &Front<'_>) -> Result<App, super::Payment
     let catalogue = Catalogue::new(store, entropy, vault, site.currency, &site.timezone, prover);
     let subscribers = Subscribers::new(store.clone(), entropy.clone(), passwords.clone());
     let billing =
-        super::money::billing(&Money { config, store, entropy, catalogue: &catalogue, cycle, paid });
+        super::money::billing(&Money { config, store, entropy, catalogue: &catalogue, cycle, paid, post });
     let gateways = super::payments::providers(&config.payments)?;
+    let billing = billing.telling(Bulletin::new(post.clone()));
     let billing = billing.with_gateways(gateways, desk::origin(config));
     let reception = desk::reception(&Desk {
         config,
