@@ -5,6 +5,7 @@
 mod books;
 
 use books::{Books, at, ngn, terms};
+use dotmac_edge::billing::subscribing::PlanChange;
 use dotmac_edge::billing::{BillingError, Wish};
 use dotmac_edge::domain::entitlement::{Facts, Usage, Used, entitle, period_start};
 use dotmac_edge::domain::ids::{OrderId, ServiceId, SubscriberId};
@@ -29,7 +30,12 @@ async fn pay(books: &Books, order: OrderId, of: SubscriberId, now: Timestamp) ->
     books.billing.till.pay_from_wallet(order, of, None, now).await.unwrap().status
 }
 
-async fn buy(books: &Books, of: SubscriberId, wish: Wish, now: Timestamp) -> Result<OrderStatus, BillingError> {
+async fn buy(
+    books: &Books,
+    of: SubscriberId,
+    wish: Wish,
+    now: Timestamp,
+) -> Result<OrderStatus, BillingError> {
     let order = books.order(of, wish, now).await?;
     Ok(pay(books, order.id, of, now).await)
 }
@@ -95,7 +101,11 @@ async fn a_top_up_is_paid_invoiced_and_ends_with_its_own_validity() {
     assert_eq!(buy(&books, ada, boost(), last).await.unwrap(), OrderStatus::Fulfilled);
     let held = books.service_of(service).await;
     assert_eq!(verdict(&held, 1_250, last), Ok(Some(400)));
-    assert_eq!(held.extras.top_ups[1].until, Some(at("2026-06-01T10:00:00Z")), "with the period at the latest");
+    assert_eq!(
+        held.extras.top_ups[1].until,
+        Some(at("2026-06-01T10:00:00Z")),
+        "with the period at the latest"
+    );
     assert_eq!(invoices(&books).await.len(), 3);
     books.must_be_right().await;
 }
@@ -151,12 +161,78 @@ async fn a_pause_stops_the_clock_of_what_is_paid_and_nothing_is_billed_meanwhile
     let held = books.service_of(service).await;
     assert_eq!(verdict(&held, 0, resumed), Ok(None));
     let interval = &held.intervals[0];
-    assert_eq!((held.intervals.len(), interval.from), (1, now), "the same period goes on, with the use it had");
+    assert_eq!(
+        (held.intervals.len(), interval.from),
+        (1, now),
+        "the same period goes on, with the use it had"
+    );
     assert_eq!(interval.until, Some(at("2026-09-01T10:00:00Z")), "21 days were left, and 21 days are");
     till.run_cycle(at("2026-08-31T10:00:00Z")).await.unwrap();
     assert_eq!(books.wallet(ada).await, 40_000);
     till.run_cycle(at("2026-09-01T10:00:00Z")).await.unwrap();
     assert_eq!(books.wallet(ada).await, 30_000);
+    books.must_be_right().await;
+}
+
+#[tokio::test]
+async fn rule_10_days_that_a_pause_gave_back_are_priced_as_the_days_that_were_sold() {
+    let books = Books::open();
+    let now = at("2026-05-01T10:00:00Z");
+    let ada = books.subscriber(now).await;
+    let service = books.service(ada, terms(310_000, MONTH), now).await;
+    books.cash(ada, 400_000, now).await;
+    buy(&books, ada, Wish::Period(service), now).await.unwrap();
+    let till = &books.billing.till;
+    till.pause(service, "Ada Obi", None, at("2026-05-11T10:00:00Z")).await.unwrap();
+    till.unpause(service, None, at("2026-08-11T10:00:00Z")).await.unwrap();
+    let dearer = books.plan("fast", terms(620_000, MONTH), now).await;
+    let order =
+        books.order(ada, Wish::ChangePlan(service, dearer), at("2026-08-11T12:00:00Z")).await.unwrap();
+    let prices: Vec<i64> = order.quote.lines.iter().map(|line| line.price.minor).collect();
+    assert_eq!(prices, [-210_000, 420_000], "21 of 31 days");
+}
+
+#[tokio::test]
+async fn rule_11_days_of_a_trial_are_credited_to_nobody() {
+    let books = Books::open();
+    let now = at("2026-05-01T10:00:00Z");
+    let ada = books.subscriber(now).await;
+    let mut plan = terms(310_000, MONTH);
+    plan.billing.trial_days = 7;
+    let service = books.service(ada, plan, now).await;
+    assert!(books.billing.till.begin_trial(service, ada, now).await.unwrap());
+    let dearer = books.plan("fast", terms(620_000, MONTH), now).await;
+    let order = books.order(ada, Wish::ChangePlan(service, dearer), now).await.unwrap();
+    assert_eq!(order.total(), ngn(0));
+}
+
+#[tokio::test]
+async fn rule_12_a_cheaper_plan_waits_a_later_wish_replaces_it_and_it_can_be_taken_back() {
+    let books = Books::open();
+    let now = at("2026-05-01T10:00:00Z");
+    let ada = books.subscriber(now).await;
+    let service = books.service(ada, terms(10_000, MONTH), now).await;
+    books.cash(ada, 50_000, now).await;
+    buy(&books, ada, Wish::Period(service), now).await.unwrap();
+    let (small, tiny) =
+        (books.plan("small", terms(5_000, MONTH), now).await, books.plan("tiny", terms(2_000, MONTH), now).await);
+    let till = &books.billing.till;
+    let end = Some(at("2026-06-01T10:00:00Z"));
+    let pending = async || {
+        let held = till.subscription(service).await.unwrap().unwrap();
+        held.pending.map(|plan| plan.plan_code.to_string())
+    };
+    assert_eq!(till.change_plan(service, ada, small, None, now).await.unwrap(), PlanChange::Next { at: end });
+    assert_eq!(pending().await.as_deref(), Some("small"));
+    till.keep_plan(service, ada, now).await.unwrap();
+    assert_eq!(pending().await, None);
+    till.change_plan(service, ada, small, None, now).await.unwrap();
+    till.change_plan(service, ada, tiny, None, now).await.unwrap();
+    assert_eq!(pending().await.as_deref(), Some("tiny"));
+    assert_eq!(books.service_of(service).await.plan_code.as_str(), "home-20", "until the boundary nothing changes");
+    till.run_cycle(at("2026-06-01T10:00:00Z")).await.unwrap();
+    assert_eq!(books.service_of(service).await.plan_code.as_str(), "tiny");
+    assert_eq!(books.wallet(ada).await, 38_000, "no credit for the old, and the new at its own price");
     books.must_be_right().await;
 }
 
@@ -181,7 +257,10 @@ async fn a_post_paid_period_ends_later_by_as_much_as_it_was_paused() {
 fn free_octets_are_noted_beside_what_they_are_part_of() {
     assert!(SESSION_TO_DAY.iter().all(|pair| FREE_SESSION_TO_DAY.contains(pair)));
     let names = ["down_octets", "up_octets", "seconds", "free_octets"];
-    let free: Vec<usize> =
-        FREE_SESSION_TO_DAY.iter().filter(|(_, to)| names[*to] == "free_octets").map(|(from, _)| *from).collect();
+    let free: Vec<usize> = FREE_SESSION_TO_DAY
+        .iter()
+        .filter(|(_, to)| names[*to] == "free_octets")
+        .map(|(from, _)| *from)
+        .collect();
     assert_eq!(free, [0, 1], "octets of both directions, not time");
 }
