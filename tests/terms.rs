@@ -214,8 +214,10 @@ async fn rule_12_a_cheaper_plan_waits_a_later_wish_replaces_it_and_it_can_be_tak
     let service = books.service(ada, terms(10_000, MONTH), now).await;
     books.cash(ada, 50_000, now).await;
     buy(&books, ada, Wish::Period(service), now).await.unwrap();
-    let (small, tiny) =
-        (books.plan("small", terms(5_000, MONTH), now).await, books.plan("tiny", terms(2_000, MONTH), now).await);
+    let (small, tiny) = (
+        books.plan("small", terms(5_000, MONTH), now).await,
+        books.plan("tiny", terms(2_000, MONTH), now).await,
+    );
     let till = &books.billing.till;
     let end = Some(at("2026-06-01T10:00:00Z"));
     let pending = async || {
@@ -229,7 +231,11 @@ async fn rule_12_a_cheaper_plan_waits_a_later_wish_replaces_it_and_it_can_be_tak
     till.change_plan(service, ada, small, None, now).await.unwrap();
     till.change_plan(service, ada, tiny, None, now).await.unwrap();
     assert_eq!(pending().await.as_deref(), Some("tiny"));
-    assert_eq!(books.service_of(service).await.plan_code.as_str(), "home-20", "until the boundary nothing changes");
+    assert_eq!(
+        books.service_of(service).await.plan_code.as_str(),
+        "home-20",
+        "until the boundary nothing changes"
+    );
     till.run_cycle(at("2026-06-01T10:00:00Z")).await.unwrap();
     assert_eq!(books.service_of(service).await.plan_code.as_str(), "tiny");
     assert_eq!(books.wallet(ada).await, 38_000, "no credit for the old, and the new at its own price");

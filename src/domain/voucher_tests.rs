@@ -53,6 +53,7 @@ fn rule_23_a_24_h_voucher_ends_24_h_after_its_first_use_whatever_the_disconnects
     let first = voucher.used.clone().unwrap();
     assert_eq!(first.until, at("2026-05-02T10:00:00Z"));
     let intervals = [voucher.interval(first.from, first.until)];
+    let zone = lagos();
     let facts = |usage| Facts {
         standing: Standing::Open,
         phase: Phase::Active,
@@ -61,7 +62,7 @@ fn rule_23_a_24_h_voucher_ends_24_h_after_its_first_use_whatever_the_disconnects
         intervals: &intervals,
         top_ups: &[],
         used: Used { period: usage, window: usage },
-        zone: &TimeZone::UTC,
+        zone: &zone,
     };
     let nothing = Usage::default();
     for moment in ["2026-05-01T10:00:00Z", "2026-05-01T23:00:00Z", "2026-05-02T09:59:59.999Z"] {
