@@ -87,9 +87,8 @@ impl Open {
         Ok(amount.checked_sub(left)?)
     }
 
-    /// Puts what changed into the leaf, and lifts the locks of services that owe nothing overdue any more;
-    /// gives the plans of those.
-    pub(super) async fn write(self, leaf: &mut Leaf, now: Timestamp) -> Result<Vec<String>, BillingError> {
+    /// Puts what changed into the leaf, and lifts the locks of services that owe nothing overdue any more.
+    pub(super) async fn write(self, leaf: &mut Leaf, now: Timestamp) -> Result<(), BillingError> {
         let mut touched: Vec<ServiceId> = Vec::new();
         for (record, _) in self.standings.iter().filter(|(_, is_changed)| *is_changed) {
             let (id, version, standing) = (record.body.invoice_id, record.version, &record.body);
@@ -100,13 +99,12 @@ impl Open {
                 Ok(if standing.owed() == 0 { unit.event("invoice.paid", id, payload) } else { unit })
             })?;
         }
-        let mut restored = Vec::new();
         touched.sort_unstable();
         touched.dedup();
         for service in touched.into_iter().filter(|service| !self.holds(*service)) {
-            restored.extend(lift(leaf, service, now).await?);
+            lift(leaf, service, now).await?;
         }
-        Ok(restored)
+        Ok(())
     }
 
     /// Whether an invoice that dunning has acted upon is still open for a service.
@@ -119,18 +117,17 @@ impl Open {
     }
 }
 
-/// Takes the lock of an overdue bill off a service; gives its plan where there was one.
-async fn lift(leaf: &mut Leaf, id: ServiceId, now: Timestamp) -> Result<Option<String>, BillingError> {
+/// Takes the lock of an overdue bill off a service.
+async fn lift(leaf: &mut Leaf, id: ServiceId, now: Timestamp) -> Result<(), BillingError> {
     let contract = match leaf.contract(id, now).await {
-        Err(BillingError::NotFound { .. }) => return Ok(None),
+        Err(BillingError::NotFound { .. }) => return Ok(()),
         contract => contract?,
     };
     let service = &mut contract.service;
     if !grant::unlock(service, LockReason::Overdue, now) {
-        return Ok(None);
+        return Ok(());
     }
-    let plan = service.terms.name.to_string();
     let payload = json!({ "customer_id": service.subscriber_id, "reason": LockReason::Overdue.name() });
-    leaf.change(|unit| Ok(unit.event("service.restored", id, payload)))?;
-    Ok(Some(plan))
+    leaf.note_restored(id);
+    leaf.change(|unit| Ok(unit.event("service.restored", id, payload)))
 }

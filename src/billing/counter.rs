@@ -15,7 +15,6 @@ use crate::domain::ledger::{Account, Entry, PostingKind};
 use crate::domain::money::Money;
 use crate::domain::order::{Order, OrderStatus, Purchase};
 use crate::domain::payment::{Method, Payment, PaymentStatus, ProviderName};
-use crate::notify::News;
 use crate::store::contract::{CommitError, Record, Unit};
 use crate::store::tables::money::Orders;
 
@@ -229,9 +228,8 @@ impl Till {
             }
         };
         leaf.post(from_wallet(subscriber, spent, format!("order:{id}"), "Paid from the wallet"));
-        for plan in open.write(&mut leaf, now).await? {
-            self.tell_of(&mut leaf, subscriber, News::Restored { plan }, now).await?;
-        }
+        open.write(&mut leaf, now).await?;
+        self.tell_restored(&mut leaf, now).await?;
         if let Some(extra) = extra {
             leaf.change(|unit| extra(unit, &done))?;
         }

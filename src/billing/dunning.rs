@@ -130,7 +130,7 @@ impl Till {
                 }
             }
         }
-        if run.bitten > 0 {
+        if run.bitten > 0 || run.told > 0 {
             (self.wake)();
         }
         Ok(run)
@@ -295,7 +295,7 @@ impl Till {
         }
         if let Some(step) = next.tell {
             standing.dunned.told = Some(step);
-            self.tell_of_step(leaf, &standing, step, now).await?;
+            self.tell_step(leaf, &standing, step, now).await?;
         }
         standing.next_dunning_at = next.at;
         let payload = json!({

@@ -29,7 +29,7 @@ pub mod settings;
 pub mod settle;
 pub mod shop;
 pub mod subscribing;
-mod telling;
+mod tell;
 mod top_up;
 pub mod voucher;
 pub mod wallet;
@@ -37,7 +37,7 @@ pub mod wallet;
 use std::sync::Arc;
 
 use crate::base::entropy::Entropy;
-use crate::notify::Bulletin;
+use crate::notify::bulletin::Bulletin;
 use crate::store::Store;
 
 pub use crate::store::listing::{Listed, Window};
@@ -66,6 +66,13 @@ pub struct Billing {
 }
 
 impl Billing {
+    /// The same, telling subscribers by this.
+    #[must_use]
+    pub fn telling(mut self, bulletin: Bulletin) -> Self {
+        self.till.bulletin = Some(bulletin);
+        self
+    }
+
     /// Puts the parts together; `wake` is called after money has changed what somebody may do.
     #[must_use]
     pub fn new(
@@ -82,8 +89,8 @@ impl Billing {
             book: book.clone(),
             shop: shop.clone(),
             settings: settings.clone(),
-            wake,
             bulletin: None,
+            wake,
         };
         let attempts = Attempts::new(attempts::Parts {
             store: store.clone(),
@@ -94,13 +101,6 @@ impl Billing {
             site: settings.seller.name.clone(),
         });
         Self { book, shop, till, attempts, settings: settings.clone(), watch: dunning::ClockWatch::new() }
-    }
-
-    /// The same, and subscribers are told what happens. Call it before [`Billing::with_gateways`].
-    #[must_use]
-    pub fn telling(self, bulletin: Bulletin) -> Self {
-        let till = Till { bulletin: Some(bulletin), ..self.till };
-        Self { till, ..self }
     }
 
     /// The same with these gateways; payers come back to the portal at `origin`.

@@ -22,7 +22,7 @@ use crate::domain::ledger::{Account, Entry, PostingKind};
 use crate::domain::money::Money;
 use crate::domain::order::{Order, OrderStatus, Purchase};
 use crate::domain::payment::{Confirmation, Outcome, Payment, PaymentStatus};
-use crate::notify::{Bulletin, News};
+use crate::notify::news::News;
 use crate::store::Store;
 use crate::store::contract::{CommitError, IndexValue, Page, Range, Record, Unit};
 use crate::store::tables::money::{Orders, Payments, provider_key};
@@ -35,10 +35,10 @@ pub struct Till {
     pub(super) book: Book,
     pub(super) shop: Shop,
     pub(super) settings: Settings,
+    /// Tells subscribers, where somebody does.
+    pub(super) bulletin: Option<crate::notify::bulletin::Bulletin>,
     /// Wakes whoever carries out what was paid.
     pub(super) wake: Arc<dyn Fn() + Send + Sync>,
-    /// Tells subscribers; `None` where nobody is told.
-    pub(super) bulletin: Option<Bulletin>,
 }
 
 /// What became of what a provider said.
@@ -215,7 +215,10 @@ impl Till {
         let to_receivable = of_first.checked_add(spent)?;
         let to_wallet = amount.checked_sub(to_receivable)?;
         leaf.post(self.entry(&payment, amount, subscriber, to_receivable, to_wallet)?);
-        let restored = open.write(&mut leaf, now).await?;
+        open.write(&mut leaf, now).await?;
+        let reference = payment.reference.clone();
+        self.news(&mut leaf, subscriber, News::Receipt { amount, at: now, reference }, now).await;
+        self.tell_restored(&mut leaf, now).await?;
         if to_wallet.minor > 0 {
             self.wake_renewals(&mut leaf, subscriber, now).await?;
         }
@@ -234,11 +237,6 @@ impl Till {
                 None => Ok(unit),
             }
         })?;
-        let reference = payment.reference.clone();
-        self.tell_of(&mut leaf, subscriber, News::Receipt { amount, at: now, reference }, now).await?;
-        for plan in restored {
-            self.tell_of(&mut leaf, subscriber, News::Restored { plan }, now).await?;
-        }
         leaf.commit(now).await?;
         Ok((payment, order))
     }

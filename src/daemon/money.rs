@@ -18,6 +18,7 @@ use crate::domain::ids::ServiceId;
 use crate::domain::invoice::Party;
 use crate::domain::subscriber::Address;
 use crate::notify::Post;
+use crate::notify::bulletin::Bulletin;
 use crate::reception::Reception;
 use crate::reception::resume::Resumed;
 use crate::store::Store;
@@ -43,7 +44,8 @@ pub(super) fn billing(parts: &Money<'_>) -> Billing {
         paid.pull();
         post.wake();
     });
-    Billing::new(parts.store, parts.entropy, &settings(parts.config), wake)
+    let bulletin = Bulletin::new(parts.post.clone());
+    Billing::new(parts.store, parts.entropy, &settings(parts.config), wake).telling(bulletin)
 }
 
 fn settings(config: &Config) -> Settings {

@@ -11,10 +11,10 @@ use super::news::News;
 use super::queue::{NotifyError, Post};
 use crate::domain::ids::SubscriberId;
 use crate::domain::language::Language;
-use crate::domain::message::{Channel, Message, Recipient};
+use crate::domain::message::{Channel, Recipient};
 use crate::domain::subscriber::Subscriber;
-use crate::store::contract::{CommitError, Unit};
-use crate::store::tables::{Messages, Subscribers};
+use crate::store::contract::Unit;
+use crate::store::tables::Subscribers;
 
 /// Tells subscribers what happened; cheap to clone.
 #[derive(Debug, Clone)]
@@ -27,20 +27,6 @@ pub struct Notice {
     pub subscriber: SubscriberId,
     /// What.
     pub news: News,
-}
-
-/// A message that is written and in no unit yet.
-#[derive(Debug, Clone)]
-pub struct Drafted(Message);
-
-impl Drafted {
-    /// Adds it to the unit of the change that it is about.
-    ///
-    /// # Errors
-    /// When it does not serialise: ours.
-    pub fn add(self, unit: Unit) -> Result<Unit, CommitError> {
-        unit.create::<Messages>(&self.0.id, &self.0)
-    }
 }
 
 impl Bulletin {
@@ -73,29 +59,6 @@ impl Bulletin {
         news: &News,
         now: Timestamp,
     ) -> Result<Unit, NotifyError> {
-        match self.message_for(subscriber, news, now).await? {
-            Some(message) => Ok(message.add(unit)?),
-            None => Ok(unit),
-        }
-    }
-
-    /// The message to a subscriber, for whoever adds it to a unit later; `None` where nothing reaches them.
-    ///
-    /// # Errors
-    /// [`NotifyError`].
-    pub async fn draft(&self, notice: &Notice, now: Timestamp) -> Result<Option<Drafted>, NotifyError> {
-        let Some(record) = self.0.store().get::<Subscribers>(&notice.subscriber).await? else {
-            return Ok(None);
-        };
-        self.message_for(&record.body, &notice.news, now).await
-    }
-
-    async fn message_for(
-        &self,
-        subscriber: &Subscriber,
-        news: &News,
-        now: Timestamp,
-    ) -> Result<Option<Drafted>, NotifyError> {
         for channel in self.order(news) {
             let to = match channel {
                 Channel::Mail => subscriber.email.clone().map(Recipient::Mail),
@@ -105,11 +68,11 @@ impl Bulletin {
             if self.0.is_proven(channel).await? {
                 let subscriber_id = Some(subscriber.id);
                 let to = Addressee { to, subscriber_id, language: subscriber.language.clone() };
-                return Ok(Some(Drafted(self.0.message(&self.0.write(&to, news, now), now)?)));
+                return self.0.queue_in(unit, &self.0.write(&to, news, now), now);
             }
         }
         metrics::counter!("messages_without_a_way_total", "kind" => news.kind().name()).increment(1);
-        Ok(None)
+        Ok(unit)
     }
 
     /// Adds a message to somebody who is known by address or number alone, as one who buys a voucher from an

@@ -35,7 +35,7 @@ pub mod send;
 pub mod sms;
 pub mod smtp;
 
-pub use bulletin::{Bulletin, Drafted, Notice};
+pub use bulletin::{Bulletin, Notice};
 pub use carrier::Carrier;
 pub use letter::{Addressee, Letter, SiteWords, Writer};
 pub use news::News;
