@@ -9,6 +9,7 @@
 //! | [`paying`] | a subscriber pays by a gateway |
 //! | [`progress`] | how far they are, told to whoever has the id alone |
 //! | [`messages`] | what staff do about messages and the channels they go by |
+//! | [`migration`] | an ISP moves in from another system |
 //! | [`resume`] | money has come: devices that waited for it go online by themselves |
 //! | [`signup`] | somebody becomes a subscriber: form, mail, confirmation |
 //!
@@ -17,6 +18,7 @@
 
 pub mod ending;
 pub mod messages;
+pub mod migration;
 pub mod online;
 pub mod paying;
 pub mod progress;
