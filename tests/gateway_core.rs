@@ -4,6 +4,7 @@
 #![allow(missing_docs, dead_code, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::disallowed_methods, reason = "a test may look at the clock and sleep")]
+#![allow(clippy::print_stdout, reason = "what was measured is shown with --nocapture")]
 
 #[path = "support/gateway_core_lab.rs"]
 mod gateway_core_lab;
@@ -24,7 +25,7 @@ use dotmac_edge::domain::device::Device;
 use dotmac_edge::domain::ids::{NasId, ServiceId};
 use dotmac_edge::domain::lock::{Lock, LockMode, LockReason};
 use dotmac_edge::domain::rate::{BitsPerSecond, Download};
-use dotmac_edge::domain::service::Service;
+use dotmac_edge::domain::service::{Interval, Service};
 use dotmac_edge::domain::session::{CloseReason, Counters, ReportKind};
 use dotmac_edge::store::Vault;
 use dotmac_edge::store::snapshot::credential_context;
@@ -318,6 +319,54 @@ fn a_small_quota_is_over_soon_after_it_is_spent() {
     });
     // A second's worth may pass at once (2.5 MB), and readings are a quarter of a second apart.
     assert!((1_000_000..7_000_000).contains(&got), "{got}");
+    running.stop();
+}
+
+/// Megabits a second that a download gets now.
+fn speed(place: &Place, lasts: Duration) -> f64 {
+    let target: SocketAddr = format!("{WEB4}:6000").parse().unwrap();
+    place.world.phone.inside(move || {
+        let mut stream = TcpStream::connect(target).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let (mut got, mut buffer, began) = (0_u32, vec![0; 65_536], Instant::now());
+        while began.elapsed() < lasts {
+            let Ok(count @ 1..) = stream.read(&mut buffer) else { break };
+            got += u32::try_from(count).unwrap();
+        }
+        f64::from(got) * 8.0 / began.elapsed().as_secs_f64() / 1e6
+    })
+}
+
+#[test]
+fn lesson_18_who_used_much_is_slowed_down_and_is_fast_again_when_the_next_period_begins() {
+    let place = Place::new();
+    let running = place.start();
+    let now = Clock::System.now();
+    let next = now.checked_add(SignedDuration::from_secs(30)).unwrap();
+    let mut heavy = ada();
+    heavy.terms.usage = serde_json::from_value(serde_json::json!({ "fair_use": { "window": "period", "tiers": [
+        { "above_octets": 3_000_000, "rates": { "down": 1_000_000, "up": 1_000_000 } },
+    ] } }))
+    .unwrap();
+    let first = heavy.intervals[0].clone();
+    heavy.intervals = vec![
+        Interval { until: Some(next), ..first.clone() },
+        Interval { from: next, source: "test-2".into(), ..first },
+    ];
+    running.put(&heavy);
+    let phone = place.phone(&running);
+    running.online(&phone, ADA);
+    let fast = speed(&place, Duration::from_secs(2));
+    // The tier was reached within these two seconds; nobody looks, it is followed by itself.
+    std::thread::sleep(Duration::from_secs(3));
+    let slow = speed(&place, Duration::from_secs(5));
+    let left = next.duration_since(Clock::System.now()).as_secs();
+    assert!(left > 5, "the machine is too slow to tell: {left} s");
+    std::thread::sleep(Duration::from_secs(u64::try_from(left).unwrap() + 4));
+    let again = speed(&place, Duration::from_secs(1));
+    println!("{fast:.1} Mbit/s, then {slow:.2}, then {again:.1}");
+    assert!(fast > 8.0 && again > 8.0, "{fast} {again}");
+    assert!((0.3..1.6).contains(&slow), "{slow}");
     running.stop();
 }
 

@@ -207,6 +207,7 @@ fn an_invoice_on_paper_has_the_numbers_of_its_quote_and_no_other() {
 
     // The page has the same texts.
     let page = html::document(&paper::invoice(&invoice, Some(&standing), &settings())).unwrap();
+    kept("invoice.html", page.as_bytes());
     for line in &quote.lines {
         for money in [line.net, line.tax, line.total] {
             assert!(page.contains(&format!("<td>{}</td>", money.grouped())));
@@ -445,6 +446,7 @@ fn a_sheet_with_wifi_joins_the_network_first() {
         "{read:?}"
     );
     let page = html::voucher_sheet(&codes(2), &layout, &settings()).unwrap();
+    kept("wifi.html", page.as_bytes());
     assert!(!page.contains("<script") && page.contains("LK-7H3K-0001-MNPQ"));
 }
 

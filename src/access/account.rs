@@ -146,7 +146,7 @@ impl Access {
         let granted = report.class.as_deref().and_then(|class| self.class_key.read(class));
         let login = granted
             .and_then(|(service, _)| self.snapshot.service(service))
-            .or_else(|| self.snapshot.login(&report.username))?;
+            .or_else(|| self.snapshot.login(&self.name_to_keep(&report.username)))?;
         {
             let shard = self.sessions.shard(key);
             if shard.open.contains_key(key) || shard.ended.contains_key(&self.sessions.hash(key)) {
@@ -406,7 +406,7 @@ impl Access {
         let granted = report.class.as_deref().and_then(|class| self.class_key.read(class));
         let login = granted
             .and_then(|(service, _)| self.snapshot.service(service))
-            .or_else(|| self.snapshot.login(&report.username));
+            .or_else(|| self.snapshot.login(&self.name_to_keep(&report.username)));
         let id = self.entropy.uuid_v7(now).map_err(|error| CommitError::Unavailable(error.to_string()))?;
         let session = Session {
             id: SessionId(id),
@@ -416,7 +416,7 @@ impl Access {
             service_id: login.as_ref().map(|login| login.service.id),
             subscriber_id: login.as_ref().map(|login| login.service.subscriber_id),
             granted_terms: granted.map(|(_, version)| version),
-            username: report.username.clone(),
+            username: self.name_to_keep(&report.username).into_owned(),
             calling_station: report.station.clone(),
             called_station: report.called_station.clone(),
             nas_port: report.nas_port.clone(),

@@ -12,6 +12,7 @@ use super::Access;
 use crate::domain::entitlement::{Access as Reach, Entitlement, Facts, entitle};
 use crate::domain::refusal::Refusal;
 use crate::domain::service::Credential;
+use crate::domain::voucher_code::VoucherCode;
 use crate::store::snapshot::Login;
 
 /// What a peer offers as proof of its password.
@@ -68,13 +69,19 @@ pub enum Answer<X> {
         /// What the method owes the peer when the verifier says yes.
         extras: X,
     },
+    /// The name is a voucher's code that no service has yet: call [`Access::use_first`], and when it is told, ask
+    /// again.
+    AskVoucher {
+        /// The code.
+        code: VoucherCode,
+    },
 }
 
 impl Access {
     /// Decides a login at `now`.
     pub fn authenticate<E: Evidence>(&self, attempt: &Attempt<'_, E>, now: Timestamp) -> Answer<E::Extras> {
         let Some(login) = self.snapshot.login(attempt.username) else {
-            return Answer::Refuse { refusal: Refusal::UnknownUser, login: None };
+            return self.authenticate_voucher(attempt, now);
         };
         let Some(evidence) = attempt.evidence else {
             return Answer::Refuse { refusal: Refusal::NoCredential, login: Some(login) };

@@ -19,9 +19,10 @@ mod shards;
 mod table;
 #[cfg(test)]
 mod tests;
+mod voucher;
 mod why;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use jiff::tz::TimeZone;
@@ -34,6 +35,7 @@ pub use log::{AuthLog, EVENTS_PER_FLUSH, FlushError, Noted};
 pub use meter::OpenSession;
 pub use owed::{OwedChange, Wanted};
 pub use restart::Restart;
+pub use voucher::{FirstUse, FirstUsed, VoucherLogins};
 pub use why::{CaptiveDevice, Decision, Explained, Explanation, WaitingSignup};
 
 // What the doors see of the store comes through here: they decide nothing and so need no store.
@@ -62,6 +64,8 @@ pub struct Access {
     zone: TimeZone,
     entropy: Entropy,
     defaults: ArcSwap<SessionDefaults>,
+    /// How voucher codes are logins; nothing where they are not.
+    vouchers: OnceLock<VoucherLogins>,
     /// Before it nobody could be heard or counted.
     listening_since: ArcSwap<Timestamp>,
 }
@@ -100,6 +104,7 @@ impl Access {
             zone,
             entropy,
             defaults: ArcSwap::default(),
+            vouchers: OnceLock::new(),
             listening_since: ArcSwap::from_pointee(now),
         }))
     }

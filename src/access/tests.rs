@@ -197,7 +197,7 @@ fn refusal(answer: Answer<()>) -> Option<Refusal> {
             drop(login);
             Some(refusal)
         }
-        Answer::Accept { .. } | Answer::AskHash { .. } => None,
+        Answer::Accept { .. } | Answer::AskHash { .. } | Answer::AskVoucher { .. } => None,
     }
 }
 

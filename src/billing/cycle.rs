@@ -260,7 +260,7 @@ impl Till {
         let subject = LineSubject { service_id: Some(id), from: Some(interval.from), until: interval.until };
         let (total, paid) = (quote.total, quote.total.minor);
         if paid > 0 {
-            let subjects = vec![subject];
+            let subjects = vec![subject; quote.lines.len()];
             let bill = Bill { subscriber: &subscriber, quote, subjects, order_id: None, due_at: now, paid };
             self.shop.documents.invoice(leaf, numbers, bill, now).await?;
             leaf.post(from_wallet(subscriber_id, total, source.clone(), "Renewed from the wallet"));

@@ -4,6 +4,7 @@
 //! one ledger. Not here: whether somebody may be online. Billing changes facts (paid intervals, locks), and
 //! `domain::entitlement` follows from them. The one rule: money and what it buys are one commit.
 
+pub mod agent;
 mod apply;
 pub mod attempts;
 pub mod book;
@@ -20,6 +21,7 @@ pub mod grant;
 pub mod inbox;
 pub mod looking;
 pub mod own;
+mod pause;
 pub mod proof;
 pub mod provider;
 pub mod refund;
@@ -28,6 +30,7 @@ pub mod settle;
 pub mod shop;
 pub mod subscribing;
 mod top_up;
+pub mod voucher;
 pub mod wallet;
 
 use std::sync::Arc;

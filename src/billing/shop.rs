@@ -304,6 +304,9 @@ impl Shop {
     ) -> Result<LineSubject, BillingError> {
         let zone = self.settings.zone.clone();
         let contract = self.bought_for(leaf, service_id, subscriber, now).await?;
+        if contract.subscription.paused_at.is_some() {
+            return Err(BillingError::rule("the service is paused; end the pause first"));
+        }
         take_pending(&mut contract.service, &mut contract.subscription, now);
         let (service, subscription) = (&mut contract.service, &mut contract.subscription);
         let interval = grant::buy_period(service, subscription, source, now, &zone)?;

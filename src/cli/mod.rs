@@ -28,6 +28,7 @@ mod stdin;
 mod table;
 mod talk;
 mod terminal;
+mod voucher;
 mod why;
 
 use std::ffi::OsString;
@@ -90,6 +91,9 @@ enum Command {
     /// Services: a customer's contract under a plan, with its network login
     #[command(subcommand)]
     Service(service::Service),
+    /// Vouchers: batches, codes, sales
+    #[command(subcommand)]
+    Voucher(voucher::Voucher),
     /// Network sessions
     #[command(subcommand)]
     Session(session::Session),
@@ -148,6 +152,7 @@ fn run(context: &Context, command: Command) -> Result<(), CliError> {
         Command::Customer(customer) => customer.run(context),
         Command::Import(import) => import.run(context),
         Command::Service(service) => service.run(context),
+        Command::Voucher(voucher) => voucher.run(context),
         Command::Session(session) => session.run(context),
         Command::Gateway(gateway) => gateway.run(context),
         Command::Why(why) => why.run(context),

@@ -273,6 +273,7 @@ fn open_doors(
         serve(Listener::Tcp(listeners.metrics), metrics_page::router(metrics::text)),
     ];
     tasks.extend(portal::open(listeners.portal, config, app, world.vault, stop)?);
+    looked.access.take_vouchers(app.reception.voucher_logins(Handle::current()));
     let radius = open_radius(listeners.radius, world, &looked.access, passwords)?;
     Ok(Doors { radius, admin, metrics, tasks })
 }

@@ -14,6 +14,7 @@ use super::desk::SendMail;
 use super::disk::Disk;
 use super::money::{Dun, Resume, TurnSubscriptions};
 use super::payments::AskAboutPayments;
+use super::vouchers::CarryVouchersOn;
 use crate::access::Access;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
@@ -61,6 +62,9 @@ pub(super) fn start(
     let mail = SendMail { channel: Channel::Mail, post: (*post).clone(), health: health.clone() };
     let sms = SendMail { channel: Channel::Sms, post: (*post).clone(), health: health.clone() };
     let billing = TurnSubscriptions::new(app.billing.till.clone(), store.clone(), health.clone());
+    let vouchers = app.reception.vouchers().clone();
+    let more = vouchers.work();
+    let vouchers = CarryVouchersOn { vouchers };
     let attempts = app.billing.attempts.clone();
     let wake_payments = attempts.activator();
     let payments = AskAboutPayments { attempts, health: health.clone(), unanswered: 0 };
@@ -78,6 +82,7 @@ pub(super) fn start(
         jobs.start(flush, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(silent, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(billing, (*cycle).clone(), now, (*clock).clone(), stop.clone())?,
+        jobs.start(vouchers, more, now, (*clock).clone(), stop.clone())?,
         jobs.start(payments, wake_payments, now, (*clock).clone(), stop.clone())?,
         jobs.start(resume, (*paid).clone(), now, (*clock).clone(), stop.clone())?,
         jobs.start(dun, Activator::new(), now, (*clock).clone(), stop.clone())?,

@@ -19,6 +19,7 @@ mod notify;
 mod payments;
 mod portal;
 mod sms;
+mod vouchers;
 mod words;
 
 use std::net::SocketAddr;

@@ -76,6 +76,10 @@ id! {
     BatchId,
     /// One voucher.
     VoucherId,
+    /// A sale of vouchers.
+    SaleId,
+    /// Money that an agent paid in.
+    DepositId,
     /// An agent's or a cashier's shift.
     ShiftId,
     /// A program's key to the API.

@@ -4,6 +4,7 @@
 //! out. The heart is [`entitlement::entitle`]. The one rule: a type that exists is valid; texts
 //! and numbers from outside become these types once, at the border.
 
+pub mod agent;
 pub mod api_key;
 pub mod audit;
 pub mod auth_event;
@@ -38,4 +39,6 @@ pub mod subscription;
 pub mod tax;
 pub mod text;
 pub mod usage_terms;
+pub mod voucher;
+pub mod voucher_code;
 pub mod webhook;

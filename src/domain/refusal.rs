@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::lock::LockReason;
+use super::voucher::VoucherRefusal;
 
 /// Why access is not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,6 +50,11 @@ pub enum Refusal {
     },
     /// The NAS asked for something that this service does not include.
     NotPermittedHere,
+    /// The login is a voucher's code, and the voucher is not taken.
+    Voucher {
+        /// Why.
+        why: VoucherRefusal,
+    },
     /// The server is too busy to decide; the NAS will ask again.
     Busy,
 }
@@ -77,6 +83,7 @@ impl Refusal {
             | Self::ServiceEnded
             | Self::DeviceLimit { .. }
             | Self::NotPermittedHere
+            | Self::Voucher { .. }
             | Self::Busy => false,
         }
     }
@@ -107,6 +114,7 @@ impl Refusal {
             Self::TimeSpent => "time_spent",
             Self::DeviceLimit { .. } => "device_limit",
             Self::NotPermittedHere => "not_permitted_here",
+            Self::Voucher { why } => why.code(),
             Self::Busy => "busy",
         }
     }
@@ -144,6 +152,7 @@ impl Refusal {
                 format!("The plan allows {limit} session(s) at a time and all are in use; disconnect one.")
             }
             Self::NotPermittedHere => "The service does not include what the NAS asked for.".into(),
+            Self::Voucher { why } => why.sentence().into(),
             Self::Busy => "The server was too busy to decide; the NAS asks again by itself.".into(),
         }
     }

@@ -6,8 +6,10 @@
 //! | [`online`] | from a device and a subscriber to packets that pass, and back |
 //! | [`ending`] | staff end a session, or its owner from another device |
 //! | [`visit`] | a subscriber logs in, looks at their account, leaves |
+//! | [`purse`] | a subscriber orders something at a price that no longer moves |
 //! | [`paying`] | a subscriber pays by a gateway |
 //! | [`progress`] | how far they are, told to whoever has the id alone |
+//! | [`voucher`] | somebody uses a voucher |
 //! | [`messages`] | what staff do about messages and the channels they go by |
 //! | [`migration`] | an ISP moves in from another system |
 //! | [`resume`] | money has come: devices that waited for it go online by themselves |
@@ -22,11 +24,13 @@ pub mod migration;
 pub mod online;
 pub mod paying;
 pub mod progress;
+pub mod purse;
 pub mod resume;
 pub mod signup;
 mod signup_confirm;
 mod signup_limits;
 pub mod visit;
+pub mod voucher;
 
 use std::sync::Arc;
 
@@ -34,6 +38,8 @@ use crate::access::Access;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::billing::Billing;
+use crate::billing::agent::Agents;
+use crate::billing::voucher::{Parts as VoucherParts, Vouchers};
 use crate::catalogue::Catalogue;
 use crate::enforce::Enforcer;
 use crate::notify::Post;
@@ -48,6 +54,7 @@ pub use online::{Online, Unconnected};
 pub use paying::PayFor;
 pub use signup::{ConfirmOutcome, Confirmed, SignupError, SignupForm, SignupPlace, SignupView};
 pub use visit::{Account, AccountService, Arrived, ReceptionError};
+pub use voucher::{RedeemError, Redeemed, Redeemer, StillOpen};
 
 /// The journeys; cheap to clone.
 #[derive(Clone)]
@@ -55,6 +62,8 @@ pub struct Reception(Arc<Inner>);
 
 struct Inner {
     parts: Parts,
+    vouchers: Vouchers,
+    agents: Agents,
     /// Signups are counted and written down one at a time, so that many at once pass no limit.
     counting: tokio::sync::Mutex<()>,
 }
@@ -102,7 +111,29 @@ impl Reception {
     /// Puts the journeys together.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(Inner { parts, counting: tokio::sync::Mutex::new(()) }))
+        let settings = &parts.billing.settings;
+        let vouchers = Vouchers::new(VoucherParts {
+            store: parts.store.clone(),
+            vault: parts.vault.clone(),
+            entropy: parts.entropy.clone(),
+            book: parts.billing.book.clone(),
+            zone: settings.zone.clone(),
+            tax_ppm: settings.tax_ppm,
+        });
+        let agents = Agents::new(vouchers.clone(), settings.currency);
+        Self(Arc::new(Inner { parts, vouchers, agents, counting: tokio::sync::Mutex::new(()) }))
+    }
+
+    /// Vouchers.
+    #[must_use]
+    pub fn vouchers(&self) -> &Vouchers {
+        &self.0.vouchers
+    }
+
+    /// Agents and drawers.
+    #[must_use]
+    pub fn agents(&self) -> &Agents {
+        &self.0.agents
     }
 
     /// The portal's origin, `https://portal.example.net`; `None` where this box has no portal of a name.

@@ -266,7 +266,7 @@ impl Reception {
         match self.0.access.admit(Arc::clone(login), Some(station), false, (), now) {
             Answer::Accept { entitlement, .. } => Ok(entitlement),
             Answer::Refuse { refusal, .. } => Err(refusal),
-            Answer::AskHash { .. } => Err(Refusal::MethodNotPossible),
+            Answer::AskHash { .. } | Answer::AskVoucher { .. } => Err(Refusal::MethodNotPossible),
         }
     }
 

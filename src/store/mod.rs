@@ -32,6 +32,7 @@ pub mod suite;
 pub mod tables;
 pub mod usage;
 pub mod vault;
+pub mod voucher_key;
 pub mod writer;
 
 mod apply;

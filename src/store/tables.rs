@@ -76,6 +76,7 @@ pub mod messages;
 pub mod money;
 pub mod payment_events;
 pub mod staff;
+pub mod vouchers;
 pub mod waiting;
 pub mod webhooks;
 
@@ -337,6 +338,7 @@ pub fn all() -> Vec<Registration> {
     ];
     all.extend(messages::all());
     all.extend(money::all());
+    all.extend(vouchers::all());
     all.extend(payment_events::all());
     all.extend(waiting::all());
     all.extend(staff::all());

@@ -55,6 +55,7 @@ pub struct Lab {
     pub https: SocketAddr,
     pub store: Store,
     pub health: Health,
+    pub billing: dotmac_edge::billing::Billing,
     server: MailServer,
     /// What a client must trust.
     pub chain: Vec<u8>,
@@ -84,6 +85,7 @@ impl Lab {
             post: &post,
         };
         let reception = desk::reception(rooms).await;
+        let billing = reception.billing().clone();
         let stop = CancellationToken::new();
         let health = Health::new();
         let app = App::new(api::Parts {
@@ -127,7 +129,8 @@ impl Lab {
             health: health.clone(),
         };
         portal::open(parts, &stop).unwrap();
-        let lab = Self { http: plain, https: safe, store, health, server, chain, stop, _folder: folder };
+        let lab =
+            Self { http: plain, https: safe, store, health, billing, server, chain, stop, _folder: folder };
         lab.put_plan("home-20", "Home 20", 1_750_000, Some(50_000_000_000)).await;
         lab.put_plan("free-day", "Free day", 0, Some(1_000_000_000)).await;
         lab

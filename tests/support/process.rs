@@ -156,6 +156,14 @@ impl Place {
         self.runtime.block_on(Client::unix(self.path("control.sock")).post(path, body))
     }
 
+    /// Over TCP with a body, from somebody with this token.
+    pub fn tcp(&self, method: &str, path: &str, token: Option<&str>, body: &Value) -> Reply {
+        let client = Client::tcp(self.admin);
+        let client = token.map_or_else(|| client.clone(), |token| client.token(token));
+        let method = method.parse().unwrap();
+        self.runtime.block_on(client.send(method, path, Some(body.clone())))
+    }
+
     /// Over TCP, from somebody without a token.
     pub fn public(&self, address: SocketAddr, path: &str) -> Reply {
         self.runtime.block_on(Client::tcp(address).get(path))
@@ -207,6 +215,20 @@ impl Place {
         });
         found.into_iter().collect()
     }
+}
+
+/// A POST that may get no answer, because the daemon is killed under it.
+pub fn post_raw(to: SocketAddr, path: &str, token: &str, body: &Value) -> std::io::Result<()> {
+    use std::io::{Read as _, Write as _};
+    let body = body.to_string();
+    let mut stream = std::net::TcpStream::connect(to)?;
+    let length = body.len();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nhost: edge\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )?;
+    stream.read_to_end(&mut Vec::new()).map(|_| ())
 }
 
 /// What a customer is made from.

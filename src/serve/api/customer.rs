@@ -16,6 +16,7 @@ use super::signups::weak_password;
 use super::users::rfc3339;
 use super::{Access, Answer, ApiError, App, Body, Call, Form, Route, Window};
 use crate::base::secret::Secret;
+use crate::billing::own::Overview;
 use crate::catalogue::fault::Fault;
 use crate::catalogue::form::Form as CatalogueForm;
 use crate::catalogue::standing::CustomerStatus;
@@ -284,7 +285,7 @@ impl UsageView {
 }
 
 impl DashboardView {
-    fn of(app: &App, call: &Call, account: &Account) -> Self {
+    fn of(app: &App, call: &Call, account: &Account, stands: &Overview) -> Self {
         let services: Vec<_> = account.service.iter().map(OwnServiceView::of).collect();
         let first = services.first();
         let usage = UsageView::of(account.service.as_ref());
@@ -292,13 +293,14 @@ impl DashboardView {
         let connection = if online { "connected" } else { "disconnected" };
         let recent: Vec<Value> = account.sessions.iter().take(RECENT).map(activity).collect();
         let due = first.and_then(|one| one.next_billing_date.clone());
+        let bill_due = stands.due_at.map(rfc3339).or_else(|| due.clone());
         let cost = first.map_or(0.0, |one| one.monthly_price);
         let currency = app.site.currency.to_string();
         let speed = first.map(|one| format!("{} / {} Mbps", one.speed_down, one.speed_up));
         let data = json!({
             "connectionStatus": connection,
             "monthlyUsage": { "used": usage.total_gb, "total": usage.limit_gb, "unit": "GB" },
-            "currentBill": { "amount": 0, "currency": currency, "dueDate": due },
+            "currentBill": { "amount": number(stands.owed), "currency": currency, "dueDate": bill_due },
             "supportTickets": [],
             "services": services,
             "recentActivity": recent,
@@ -316,7 +318,8 @@ impl DashboardView {
             }),
             network_status: json!({ "status": connection, "online": online }),
             billing: json!({
-                "balance": 0, "currency": currency, "monthly_cost": cost, "next_billing_date": due,
+                "balance": number(stands.owed), "wallet": number(stands.wallet), "currency": currency,
+                "monthly_cost": cost, "next_billing_date": due,
             }),
             recent_activity: recent,
             last_updated: now.clone(),
@@ -342,7 +345,9 @@ async fn account(app: &App, call: &Call) -> Result<Account, ApiError> {
 
 async fn dashboard(app: App, call: Call) -> Result<Answer, ApiError> {
     let account = account(&app, &call).await?;
-    Ok(Answer::ok(&DashboardView::of(&app, &call, &account)))
+    let service = account.service.as_ref().map(|one| one.service.id);
+    let stands = app.billing.overview(account.subscriber.id, service).await?;
+    Ok(Answer::ok(&DashboardView::of(&app, &call, &account, &stands)))
 }
 
 async fn profile(app: App, call: Call) -> Result<Answer, ApiError> {

@@ -44,6 +44,20 @@ pub fn routes() -> Vec<Route> {
         )
         .takes::<AutoRenewBody>()
         .answers::<SubscriptionView>(200),
+        Route::post(
+            "/api/v1/subscriptions/{id}/pause",
+            Access::Staff(Permission::SubscriptionsWrite),
+            "Pause a service at its owner's wish: its paid time stops and nothing is billed",
+            pause,
+        )
+        .answers::<SubscriptionView>(200),
+        Route::post(
+            "/api/v1/subscriptions/{id}/unpause",
+            Access::Staff(Permission::SubscriptionsWrite),
+            "End the pause: what was left of the paid time goes on",
+            unpause,
+        )
+        .answers::<SubscriptionView>(200),
         Route::get("/api/v1/customers/{id}/wallet", invoices, "What a customer has and owes", wallet)
             .answers::<WalletView>(200),
         Route::get("/api/v1/customers/{id}/statement", invoices, "What happened on an account", statement)
@@ -317,6 +331,20 @@ async fn auto_renew(app: App, call: Call) -> Result<Answer, ApiError> {
         |unit| audited(&app, &call, unit, "subscription.auto_renew", id, json!({ "auto_renew": on }));
     let till = &app.billing.till;
     let done = till.set_auto_renew(id, owner.subscriber_id, on, Some(&beside), call.now).await?;
+    Ok(Answer::ok(&SubscriptionView::of(&done)))
+}
+
+async fn pause(app: App, call: Call) -> Result<Answer, ApiError> {
+    let id: crate::domain::ids::ServiceId = call.id("subscription")?;
+    let beside = |unit| audited(&app, &call, unit, "subscription.pause", id, json!({}));
+    let done = app.billing.till.pause(id, &call.actor.name, Some(&beside), call.now).await?;
+    Ok(Answer::ok(&SubscriptionView::of(&done)))
+}
+
+async fn unpause(app: App, call: Call) -> Result<Answer, ApiError> {
+    let id: crate::domain::ids::ServiceId = call.id("subscription")?;
+    let beside = |unit| audited(&app, &call, unit, "subscription.unpause", id, json!({}));
+    let done = app.billing.till.unpause(id, Some(&beside), call.now).await?;
     Ok(Answer::ok(&SubscriptionView::of(&done)))
 }
 

@@ -92,6 +92,8 @@ pub mod shape;
 pub mod signups;
 pub mod system;
 pub mod users;
+pub mod voucher_sales;
+pub mod vouchers;
 pub mod webhook_endpoints;
 pub mod webhooks;
 pub mod why;
@@ -135,6 +137,8 @@ pub fn routes() -> Vec<Route> {
         signups::routes,
         system::routes,
         users::routes,
+        voucher_sales::routes,
+        vouchers::routes,
         webhook_endpoints::routes,
         webhooks::routes,
     ];

@@ -23,21 +23,24 @@ pub fn routes() -> Vec<Route> {
         (Access::Staff(Permission::InvoicesRead), Access::Staff(Permission::PaymentsRead));
     let own = Access::Customer;
     let routes = vec![
-        Route::get("/api/v1/invoices/{id}/pdf", invoices, "An invoice on paper", invoice),
-        Route::get("/api/v1/payments/{id}/receipt", payments, "A receipt on paper", receipt),
+        Route::get("/api/v1/invoices/{id}/pdf", invoices, "An invoice on paper", invoice).query(&["format"]),
+        Route::get("/api/v1/payments/{id}/receipt", payments, "A receipt on paper", receipt)
+            .query(&["format"]),
         Route::get(
             "/api/v1/customers/{id}/statement/pdf",
             invoices,
             "A customer's account on paper",
             statement,
         )
-        .query(&["from", "until"]),
+        .query(&["from", "until", "format"]),
         Route::get("/api/v1/customer/invoices/{id}/pdf", own, "One of one's invoices on paper", own_invoice)
+            .query(&["format"])
             .on_portal(),
         Route::get("/api/v1/customer/payments/{id}/receipt", own, "One's receipt on paper", own_receipt)
+            .query(&["format"])
             .on_portal(),
         Route::get("/api/v1/customer/statement/pdf", own, "One's account on paper", own_statement)
-            .query(&["from", "until"])
+            .query(&["from", "until", "format"])
             .on_portal(),
     ];
     routes
@@ -134,7 +137,7 @@ async fn statement_paper(app: &App, call: &Call, id: SubscriberId) -> Result<Ans
     answered(call, &paper::statement(&facts, &paper_settings(app)), "statement")
 }
 
-fn paper_settings(app: &App) -> PaperSettings {
+pub(super) fn paper_settings(app: &App) -> PaperSettings {
     PaperSettings { zone: app.site.timezone.clone(), portal: app.reception.portal().map(str::to_owned) }
 }
 

@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use super::Portal;
 use super::asked::Asked;
 use super::devices::{self, DEVICES};
-use super::page::{DataCard, OnlineCard, ServiceCard, SessionRow, StatusPage, our_fault, page};
+use super::page::{DataCard, MoneyCard, OnlineCard, ServiceCard, SessionRow, StatusPage, our_fault, page};
 use super::visit::{LOGOUT, login_page};
 use super::words::{self, Told};
 use crate::catalogue::logbook::SessionView;
@@ -70,6 +70,8 @@ pub(super) async fn customer(State(portal): State<Portal>, asked: Asked) -> Resp
         heading: "Your account",
         here: "/customer",
         told,
+        money: money_card(&portal, &asked, &account).await,
+        action: pays(service),
         data: data(None, service),
         service: service.map(|service| service_card(&account, service, asked.now, &portal.zone)),
         devices: devices::rows(&portal, &asked, account.subscriber.id).await,
@@ -89,6 +91,7 @@ fn empty(portal: &Portal, asked: &Asked) -> StatusPage {
         here: "/",
         online: None,
         told: None,
+        money: None,
         data: None,
         service: None,
         devices: Vec::new(),
@@ -109,6 +112,29 @@ async fn account(portal: &Portal, asked: &Asked) -> Result<Option<Account>, Resp
     let Some(visitor) = asked.visitor(portal).await else { return Ok(None) };
     let account = portal.reception.account(visitor.subscriber_id, asked.now).await;
     account.map(Some).map_err(|error| our_fault(portal, asked, &error))
+}
+
+/// What somebody has and owes; without it the page is worth showing all the same.
+async fn money_card(portal: &Portal, asked: &Asked, account: &Account) -> Option<MoneyCard> {
+    let service = account.service.as_ref().map(|one| one.service.id);
+    match portal.reception.billing().overview(account.subscriber.id, service).await {
+        Ok(stands) => Some(MoneyCard {
+            wallet: words::money(&stands.wallet),
+            owed: (stands.owed.minor > 0).then(|| words::money(&stands.owed)),
+            due: stands.due_at.map(|at| words::near(at, asked.now, &portal.zone)),
+            has_service: service.is_some(),
+        }),
+        Err(error) => {
+            tracing::error!(%error, "Somebody's money could not be looked up for a page");
+            None
+        }
+    }
+}
+
+/// Where to go first, for whom only money keeps offline.
+fn pays(service: Option<&AccountService>) -> Option<(&'static str, &'static str)> {
+    let refusal = granted(service?).err()?;
+    refusal.money_helps().then_some(("/pay", "Pay now"))
 }
 
 /// What a service gives beyond the pages here, or why nothing.

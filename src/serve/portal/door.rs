@@ -17,9 +17,11 @@ use tower::ServiceExt;
 
 use super::captive::Captive;
 use super::form::Tokens;
+use super::money::{bills, change, order, pay, wallet};
 use super::page::{self, Shell};
 use super::{
     PAGES, Parts, Portal, Shared, account, capport, certificate, devices, pay_return, plans, signup, visit,
+    voucher,
 };
 use crate::serve::http::Fault;
 use crate::serve::http::guard::{Guard, RenderFault};
@@ -86,11 +88,23 @@ fn pages() -> Router<Portal> {
         .route("/confirm", get(signup::code).post(signup::confirm))
         .route("/confirm/{secret}", get(signup::link).post(signup::confirm_link))
         .route("/login", get(visit::form).post(visit::log_in))
+        .route("/voucher", get(voucher::form).post(voucher::redeem))
         .route("/success", get(visit::success))
         .route("/devices", post(devices::remove))
         .route("/logout", post(visit::log_out))
         .route("/status", get(account::status))
         .route("/customer", get(account::customer))
+        .route("/pay", get(pay::show).post(pay::begin))
+        .route("/orders/{id}", get(order::show).post(order::pay))
+        .route("/invoices", get(bills::invoices))
+        .route("/invoices/{id}", get(bills::invoice))
+        .route("/invoices/{id}/pdf", get(bills::invoice_pdf))
+        .route("/payments", get(bills::payments))
+        .route("/receipt/{id}", get(bills::receipt))
+        .route("/receipt/{id}/pdf", get(bills::receipt_pdf))
+        .route("/wallet", get(wallet::show).post(wallet::switch))
+        .route("/wallet/send", post(wallet::send))
+        .route("/plans/change", get(change::show).post(change::change))
         .route("/pay/return", get(pay_return::back))
         .route("/pay/status", get(pay_return::status))
 }

@@ -13,8 +13,10 @@
 //! | `plans` | `/`, `/plans` |
 //! | `signup` | `/signup`, `/confirm`, `/confirm/{secret}` |
 //! | `visit` | `/login`, `/success`, `/logout` |
+//! | `voucher` | `/voucher` |
 //! | `account` | `/status`, `/customer` |
 //! | `devices` | `/devices` |
+//! | `money` | `/pay`, `/orders/{id}`, `/invoices`, `/payments`, `/receipt/{id}`, `/wallet`, `/plans/change` |
 //! | `pay_return` | `/pay/return`, `/pay/status` |
 //! | `capport` | `/capport/api` (RFC 8908) |
 //!
@@ -30,11 +32,13 @@ pub mod certificate;
 mod devices;
 mod door;
 mod form;
+mod money;
 mod page;
 mod pay_return;
 mod plans;
 mod signup;
 mod visit;
+mod voucher;
 mod words;
 
 use std::ops::Deref;
@@ -118,9 +122,15 @@ const PAGES: &[&str] = &[
     "/signup",
     "/confirm",
     "/login",
+    "/voucher",
     "/success",
     "/status",
     "/customer",
+    "/pay",
+    "/invoices",
+    "/payments",
+    "/wallet",
+    "/plans/change",
     "/pay/return",
     "/pay/status",
 ];

@@ -94,6 +94,18 @@ pub(super) struct LinkPage {
     pub(super) email: String,
 }
 
+/// `/voucher`.
+#[derive(Template)]
+#[template(path = "voucher.html")]
+pub(super) struct VoucherPage {
+    pub(super) shell: Shell,
+    pub(super) form: Form,
+    /// The plan of which there is time left.
+    pub(super) plan: Option<String>,
+    /// Whether that would bring this device online now.
+    pub(super) may_continue: bool,
+}
+
 /// A sentence, a remedy and where to go.
 #[derive(Template)]
 #[template(path = "message.html")]
@@ -116,6 +128,7 @@ pub(super) struct StatusPage {
     pub(super) here: &'static str,
     pub(super) online: Option<OnlineCard>,
     pub(super) told: Option<Told>,
+    pub(super) money: Option<MoneyCard>,
     pub(super) data: Option<DataCard>,
     pub(super) service: Option<ServiceCard>,
     pub(super) devices: Vec<DeviceRow>,
@@ -159,6 +172,14 @@ pub(super) struct OnlineCard {
     pub(super) ends: Option<String>,
     pub(super) received: String,
     pub(super) sent: String,
+}
+
+/// What somebody has with us and owes.
+pub(super) struct MoneyCard {
+    pub(super) wallet: String,
+    pub(super) owed: Option<String>,
+    pub(super) due: Option<String>,
+    pub(super) has_service: bool,
 }
 
 /// Data that is left.

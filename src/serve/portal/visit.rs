@@ -98,6 +98,9 @@ async fn arrived_page(portal: &Portal, asked: &Asked, login: &str, arrived: &Arr
                 Unconnected::Refused(Refusal::DeviceLimit { .. } | Refusal::Busy) => {
                     &[("/login", "Try again"), ("/customer", "See my account")]
                 }
+                Unconnected::Refused(refusal) if refusal.money_helps() => {
+                    &[("/pay", "Pay now"), ("/customer", "See my account"), ("/login", "Try again")]
+                }
                 Unconnected::Refused(_)
                 | Unconnected::NotHere
                 | Unconnected::NoService

@@ -12,6 +12,7 @@ use crate::domain::plan::{PlanTerms, Validity, ValidityUnit};
 use crate::domain::rate::BitsPerSecond;
 use crate::domain::refusal::Refusal;
 use crate::domain::text::TextError;
+use crate::domain::voucher::VoucherRefusal;
 use crate::people::password::{MAX_LENGTH, MIN_LENGTH, WeakPassword};
 use crate::reception::Unconnected;
 
@@ -198,7 +199,7 @@ pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
         Refusal::ServicePending => Told::note(
             "Not active yet",
             "Your service is waiting for payment or approval.",
-            "Once the people who run this network have done it, come back here and refresh.",
+            "Pay here, or wait until the people who run this network have done it. Then refresh this page.",
         ),
         Refusal::ServiceEnded => Told::alert(
             "This service has ended",
@@ -206,20 +207,16 @@ pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
             "Choose a plan to begin a new one.",
         ),
         Refusal::Locked { reason } => locked(*reason),
-        Refusal::NothingPaid => Told::note(
-            "Payment pending",
-            "Nothing is paid for yet.",
-            "Pay the people who run this network, then come back here and refresh.",
-        ),
+        Refusal::NothingPaid => Told::note("Payment pending", "Nothing is paid for yet.", PAY),
         Refusal::Expired { at } => Told::alert(
             "Your plan has run out",
             format!("It ended on {}.", moment(*at, zone)),
-            "Renew it with the people who run this network, then log in again.",
+            "Renew it here, or with the people who run this network.",
         ),
         Refusal::QuotaSpent => Told::alert(
             "Your data is used up",
             "All the data of this period has been used.",
-            "Renew your plan with the people who run this network, or wait for your next period.",
+            "Renew your plan here, or wait for your next period.",
         ),
         Refusal::TimeSpent => Told::alert(
             "Your time is used up",
@@ -237,19 +234,52 @@ pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
         Refusal::NotPermittedHere => {
             Told::alert("Not included", "Your service does not include this kind of access.", ASK)
         }
+        Refusal::Voucher { why } => voucher(*why),
         Refusal::Busy => {
             Told::note("Very busy", "There is a lot going on right now.", "Try again in a moment.")
         }
     }
 }
 
+/// Why a voucher's code is not taken, to who typed it.
+pub(super) fn voucher(why: VoucherRefusal) -> Told {
+    match why {
+        VoucherRefusal::Unknown => Told::alert(
+            "We do not know this code",
+            "No voucher of ours has it.",
+            "Read it again from the card: twelve letters and digits. There is no zero, one, I, L or O in it.",
+        ),
+        VoucherRefusal::Used => Told::alert(
+            "This voucher was used before",
+            "Somebody else has used it.",
+            "Ask where you bought it for another one.",
+        ),
+        VoucherRefusal::Expired => {
+            Told::alert("This voucher has run out", "Its time is over.", "Buy another one to go on.")
+        }
+        VoucherRefusal::Exhausted => Told::alert(
+            "This voucher is used up",
+            "All of its data has been used.",
+            "Buy another one to go on.",
+        ),
+        VoucherRefusal::Revoked => Told::alert(
+            "This voucher does not count any more",
+            "It was taken back.",
+            "Ask where you bought it for another one.",
+        ),
+        VoucherRefusal::TooMany => Told::alert(
+            "Too many wrong codes",
+            "We look at no more codes from here for now.",
+            "Please wait some minutes, then try again.",
+        ),
+    }
+}
+
 fn locked(reason: LockReason) -> Told {
     match reason {
-        LockReason::Overdue | LockReason::Prepaid => Told::alert(
-            "Payment is due",
-            "Your service is paused until a bill is paid.",
-            "Pay the people who run this network, then come back here and refresh.",
-        ),
+        LockReason::Overdue | LockReason::Prepaid => {
+            Told::alert("Payment is due", "Your service is paused until a bill is paid.", PAY)
+        }
         LockReason::Fup => Told::alert(
             "Fair use reached",
             "You have used what your plan allows in this period.",
@@ -286,6 +316,7 @@ pub(super) fn unconnected(why: &Unconnected, zone: &TimeZone) -> Told {
     }
 }
 
+const PAY: &str = "Pay here, or pay the people who run this network. Then refresh this page.";
 const ASK: &str = "Please ask the people who run this network.";
 
 #[cfg(test)]

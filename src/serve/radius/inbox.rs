@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use crate::domain::refusal::Refusal;
+
 /// What came in for a request that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum News {
@@ -20,6 +22,11 @@ pub(super) enum News {
     Verified {
         /// Whether it fits; `None` when the checkers were too busy.
         fits: Option<bool>,
+    },
+    /// Its voucher was used first.
+    Used {
+        /// Whether it was.
+        used: Result<(), Refusal>,
     },
 }
 

@@ -11,6 +11,8 @@ use crate::access::{Answer, Attempt, Evidence, Login, Noted};
 use crate::base::secret::Secret;
 use crate::domain::entitlement::Entitlement;
 use crate::domain::refusal::Refusal;
+use crate::domain::voucher::VoucherRefusal;
+use crate::domain::voucher_code::VoucherCode;
 use crate::nas::{Grant, can_be_captive, write_accept};
 use crate::radius::{
     Buffer, Code, EncodeError, Extras, Kind, Packet, PasswordBuffer, Proof, Reply, Salt, SharedSecret,
@@ -30,6 +32,8 @@ pub(super) enum Outcome<'b> {
         /// The verifier (PHC string).
         verifier: String,
     },
+    /// Use this voucher first, for whom the second names, then call [`after_first_use`].
+    Use(VoucherCode, String),
     /// Nothing can be said; silence.
     Silence,
 }
@@ -87,6 +91,34 @@ pub(super) fn answer<'b>(
             Some((password, _)) => Outcome::Ask { password: Secret::new(password), verifier },
             None => asked.refuse(Refusal::MethodNotPossible, None, None, buffer),
         },
+        Answer::AskVoucher { code } => Outcome::Use(code, asked.guesser()),
+    }
+}
+
+/// Answers a login whose voucher was used first, or was not.
+pub(super) fn after_first_use<'b>(
+    shared: &Shared,
+    peer: &Peer,
+    packet: &Packet<'_>,
+    secret: &SharedSecret,
+    used: Result<(), Refusal>,
+    buffer: &'b mut Buffer,
+    now: Timestamp,
+) -> Outcome<'b> {
+    match used {
+        Err(Refusal::Busy) => Outcome::Silence,
+        // What was added to another login has none of its own: a NAS is told no, and the portal knows it.
+        Ok(()) if shared.access.snapshot().login(&shared.access.name_to_keep(name_of(packet))).is_some() => {
+            answer(shared, peer, packet, secret, buffer, now)
+        }
+        used => {
+            let refusal = used.err().unwrap_or(Refusal::Voucher { why: VoucherRefusal::Used });
+            let mut room = PasswordBuffer::default();
+            let proof = Proof::from_request(packet, secret, &mut room).ok().flatten();
+            let method = proof.as_ref().map_or("none", |proof| proof.method().name());
+            let asked = Asked { shared, peer, packet, secret, now, method };
+            asked.refuse(refusal, None, proof.as_ref(), buffer)
+        }
     }
 }
 
@@ -117,8 +149,12 @@ pub(super) fn after_hash<'b>(
     match answer {
         Answer::Accept { login, entitlement, extras } => asked.accept(&login, &entitlement, &extras, buffer),
         Answer::Refuse { refusal, login } => asked.refuse(refusal, login.as_deref(), None, buffer),
-        Answer::AskHash { .. } => Outcome::Silence,
+        Answer::AskHash { .. } | Answer::AskVoucher { .. } => Outcome::Silence,
     }
+}
+
+fn name_of<'a>(packet: &Packet<'a>) -> &'a str {
+    packet.first(Kind::USER_NAME).and_then(|name| name.text()).unwrap_or("")
 }
 
 /// One request while it is answered.
@@ -134,7 +170,12 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     fn username(&self) -> &'a str {
-        self.packet.first(Kind::USER_NAME).and_then(|name| name.text()).unwrap_or("")
+        name_of(self.packet)
+    }
+
+    /// Who wrong voucher codes are counted by: the device at its NAS.
+    fn guesser(&self) -> String {
+        format!("{}/{}", self.peer.entry.nas.id, self.station().unwrap_or_default())
     }
 
     fn station(&self) -> Option<&'a str> {
@@ -218,8 +259,10 @@ impl<'a> Asked<'a> {
 
     fn note(&self, refusal: Option<Refusal>, login: Option<&Login>) {
         let nas = &self.peer.entry.nas;
+        // A voucher's code is written down nowhere: the login that is made of it stands for it.
+        let username = self.shared.access.name_to_keep(self.username());
         let noted = Noted {
-            username: self.username(),
+            username: &username,
             service_id: login.map(|login| login.service.id),
             nas: (nas.id, nas.name.as_str()),
             station: self.station(),

@@ -22,11 +22,12 @@ use super::peers::{Peer, Peers};
 use super::report::{self, Said};
 use super::socket::{self, BATCH, BatchSocket, Buffers, Received, Route};
 use super::{Job, Shared, Slow};
-use crate::access::{Recorded, Report, Then};
+use crate::access::{FirstUsed, Recorded, Report, Then};
 use crate::base::secret::Secret;
+use crate::domain::voucher_code::VoucherCode;
 use crate::radius::duplicate::{DuplicateCache, Offer, RequestKey};
 use crate::radius::exchange::{Admitted, PortKind, SecretFit, admit};
-use crate::radius::{Buffer, Code, Packet, Reply};
+use crate::radius::{Buffer, Code, Packet, Reply, SharedSecret};
 
 /// A worker and everything it owns.
 struct Worker {
@@ -57,6 +58,8 @@ enum WaitsFor {
     Commit { reply: Box<[u8]> },
     /// The slow hash; the request is kept to be answered then.
     Hash { peer: Arc<Peer>, fit: SecretFit, datagram: Box<[u8]> },
+    /// The first use of a voucher; likewise.
+    Voucher { peer: Arc<Peer>, fit: SecretFit, datagram: Box<[u8]> },
 }
 
 impl Worker {
@@ -220,6 +223,7 @@ impl Worker {
                 }
             }
             Outcome::Ask { password, verifier } => self.ask_hash(request, admitted.fit, password, verifier),
+            Outcome::Use(code, guesser) => self.use_voucher(request, admitted.fit, code, guesser),
             Outcome::Silence => self.duplicates.abandon(&request.key),
         }
     }
@@ -230,6 +234,15 @@ impl Worker {
         let inbox = Arc::clone(&self.inbox);
         let slow = Slow { password, verifier };
         (self.shared.verify)(slow, Box::new(move |fits| inbox.leave(ticket, News::Verified { fits })));
+    }
+
+    fn use_voucher(&mut self, request: &Request<'_>, fit: SecretFit, code: VoucherCode, guesser: String) {
+        let what =
+            WaitsFor::Voucher { peer: Arc::clone(&request.peer), fit, datagram: request.datagram.into() };
+        let Some(ticket) = self.wait(request, what) else { return };
+        let inbox = Arc::clone(&self.inbox);
+        let told: FirstUsed = Box::new(move |used| inbox.leave(ticket, News::Used { used }));
+        self.shared.access.use_first(code, guesser, told);
     }
 
     fn answer_accounting(&mut self, request: &Request<'_>, admitted: &Admitted<'_>) {
@@ -311,9 +324,20 @@ impl Worker {
                     self.socket.send(&reply, waiting.route);
                 }
                 (WaitsFor::Hash { peer, fit, datagram }, News::Verified { fits }) => {
-                    self.answer_after_hash(waiting.key, waiting.route, &peer, fit, &datagram, fits);
+                    let (key, route) = (waiting.key, waiting.route);
+                    self.answer_later(key, route, &peer, fit, &datagram, |shared, later, buffer, wall| {
+                        let Later { packet, secret, .. } = later;
+                        login::after_hash(shared, later.peer, packet, secret, fits, buffer, wall)
+                    });
                 }
-                (WaitsFor::Commit { .. } | WaitsFor::Hash { .. }, _) => {
+                (WaitsFor::Voucher { peer, fit, datagram }, News::Used { used }) => {
+                    let (key, route) = (waiting.key, waiting.route);
+                    self.answer_later(key, route, &peer, fit, &datagram, |shared, later, buffer, wall| {
+                        let Later { packet, secret, .. } = later;
+                        login::after_first_use(shared, later.peer, packet, secret, used, buffer, wall)
+                    });
+                }
+                (WaitsFor::Commit { .. } | WaitsFor::Hash { .. } | WaitsFor::Voucher { .. }, _) => {
                     self.counters.not_recorded.increment(1);
                     self.duplicates.abandon(&waiting.key);
                 }
@@ -322,21 +346,21 @@ impl Worker {
         self.spare = news;
     }
 
-    fn answer_after_hash(
+    /// Answers a login that waited for something.
+    fn answer_later(
         &mut self,
         key: RequestKey,
         route: Route,
         peer: &Arc<Peer>,
         fit: SecretFit,
         datagram: &[u8],
-        fits: Option<bool>,
+        decide: impl for<'b> FnOnce(&Shared, &Later<'_>, &'b mut Buffer, Timestamp) -> Outcome<'b>,
     ) {
         let (wall, now) = (self.shared.clock.now(), self.shared.clock.monotonic());
         let Ok(packet) = Packet::decode(datagram) else { return self.duplicates.abandon(&key) };
         let facts = peer.facts(wall);
-        let secret = facts.secret(fit);
-        let buffer = &mut self.buffer;
-        match login::after_hash(&self.shared, peer, &packet, secret, fits, buffer, wall) {
+        let later = Later { peer, packet: &packet, secret: facts.secret(fit) };
+        match decide(&self.shared, &later, &mut self.buffer, wall) {
             Outcome::Accept(octets) => {
                 self.counters.accepted.increment(1);
                 self.duplicates.complete(&key, octets, now);
@@ -349,7 +373,7 @@ impl Worker {
                     self.socket.send(octets, route);
                 }
             }
-            Outcome::Ask { .. } | Outcome::Silence => {
+            Outcome::Ask { .. } | Outcome::Use(..) | Outcome::Silence => {
                 self.counters.busy.increment(1);
                 self.duplicates.abandon(&key);
             }
@@ -373,6 +397,13 @@ struct Request<'d> {
     datagram: &'d [u8],
     wall: Timestamp,
     now: Instant,
+}
+
+/// A login that waited, read again.
+struct Later<'a> {
+    peer: &'a Peer,
+    packet: &'a Packet<'a>,
+    secret: &'a SharedSecret,
 }
 
 /// Tells the worker how a commit ended.

@@ -1,0 +1,260 @@
+//! `/orders/{id}`: what was ordered and its price; the ways to pay it; what came of it.
+//!
+//! While a gateway is asked, the page looks again by itself. Once the order is carried out, the device that asks
+//! is brought online before the page leaves: the phone tests the network on that very navigation.
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::{HeaderName, HeaderValue};
+use axum::http::{Response, StatusCode};
+use jiff::Timestamp;
+
+use super::{Asking, Button, Card, Item, Link, MONEY, MoneyPage, acting, gateway_label, go_to, refused, who};
+use crate::billing::BillingError;
+use crate::domain::ids::{OrderId, SubscriberId};
+use crate::domain::money::Money;
+use crate::domain::order::{Order, OrderStatus, Purchase};
+use crate::domain::payment::{Payment, PaymentStatus, ProviderName};
+use crate::reception::PayFor;
+use crate::serve::portal::Portal;
+use crate::serve::portal::asked::Asked;
+use crate::serve::portal::form::Input;
+use crate::serve::portal::page::page;
+use crate::serve::portal::words::{self, Told};
+
+pub(in crate::serve::portal) async fn show(
+    State(portal): State<Portal>,
+    Path(id): Path<String>,
+    asked: Asked,
+) -> Response<Body> {
+    let owner = match who(&portal, &asked).await {
+        Ok(owner) => owner,
+        Err(page) => return page,
+    };
+    match known(&portal, owner, &id).await {
+        Ok((order, payments, wallet)) => order_page(&portal, &asked, &order, &payments, wallet).await,
+        Err(error) => refused(&portal, &asked, &error),
+    }
+}
+
+async fn known(
+    portal: &Portal,
+    owner: SubscriberId,
+    id: &str,
+) -> Result<(Order, Vec<Payment>, Money), BillingError> {
+    let billing = portal.reception.billing();
+    let id: OrderId = id.parse().map_err(|_| BillingError::not_found("order", id))?;
+    let order = billing.order_of(owner, id).await?;
+    let mut payments = billing.payments_of(owner).await?;
+    payments.retain(|one| one.order_id == Some(id));
+    Ok((order, payments, billing.till.wallet(owner).await?))
+}
+
+async fn order_page(
+    portal: &Portal,
+    asked: &Asked,
+    order: &Order,
+    payments: &[Payment],
+    wallet: Money,
+) -> Response<Body> {
+    let is_open = is_open(order, asked.now);
+    let pending = payments.iter().find(|one| is_pending(one)).filter(|_| is_open);
+    let mut cards = vec![price(order)];
+    if let Some(payment) = pending {
+        cards.push(waiting(portal, asked, payment));
+    }
+    if is_open {
+        cards.push(ways(portal, asked, order, wallet, pending.is_some()));
+    }
+    let links = match order.invoice_id {
+        Some(id) => vec![
+            Link::quiet(format!("/invoices/{id}"), "See the invoice"),
+            Link::quiet("/customer", "My account"),
+        ],
+        None => vec![Link::quiet("/pay", "Back to paying"), Link::quiet("/customer", "My account")],
+    };
+    let page_ = MoneyPage {
+        shell: portal.shell(),
+        heading: heading(order).to_owned(),
+        told: Some(told(portal, asked, order, payments).await).flatten(),
+        cards,
+        links,
+    };
+    let mut response = page(asked, StatusCode::OK, &page_);
+    if pending.is_some() {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("refresh"), HeaderValue::from_static(LOOK_AGAIN));
+    }
+    response
+}
+
+fn is_open(order: &Order, now: Timestamp) -> bool {
+    matches!(order.status, OrderStatus::Open | OrderStatus::Underpaid) && now < order.expires_at
+}
+
+fn is_pending(payment: &Payment) -> bool {
+    matches!(payment.status, PaymentStatus::Created | PaymentStatus::Pending | PaymentStatus::Unknown)
+}
+
+fn heading(order: &Order) -> &'static str {
+    match &order.purchase {
+        Purchase::Period { .. } => "Renew",
+        Purchase::TopUp { .. } => "More for this period",
+        Purchase::ChangePlan { .. } => "Another plan",
+        Purchase::Wallet => "Add money",
+        Purchase::Invoices { .. } => "Pay your bills",
+    }
+}
+
+fn price(order: &Order) -> Card {
+    let lines = order.quote.lines.iter();
+    let tax = order.quote.tax;
+    Card {
+        title: if order.status == OrderStatus::Fulfilled { "What you paid" } else { "To pay" }.to_owned(),
+        big: Some(words::money(&order.total())),
+        soft: (tax.minor != 0).then(|| format!("{} of it is tax.", words::money(&tax))).into_iter().collect(),
+        items: lines
+            .map(|line| Item {
+                title: line.description.clone(),
+                lines: vec![words::money(&line.total)],
+                ..Item::default()
+            })
+            .collect(),
+        ..Card::default()
+    }
+}
+
+/// A payment that is under way.
+fn waiting(portal: &Portal, asked: &Asked, payment: &Payment) -> Card {
+    let began = words::near(payment.created_at, asked.now, &portal.zone);
+    let (title, soft) = match &payment.url {
+        Some(_) => ("Go on to pay", "You pay at the payment service, and come back here."),
+        None => ("Confirm on your phone", "A message asks for your PIN. This page looks again by itself."),
+    };
+    Card {
+        title: title.to_owned(),
+        soft: vec![soft.to_owned(), format!("Begun: {began}.")],
+        links: payment.url.iter().map(|url| Link::to(url.clone(), "Go to the payment page")).collect(),
+        ..Card::default()
+    }
+}
+
+/// The ways to pay: from the wallet where it holds enough, and at every gateway that is configured.
+fn ways(portal: &Portal, asked: &Asked, order: &Order, wallet: Money, is_second: bool) -> Card {
+    let here = format!("/orders/{}", order.id);
+    let mut form = Asking::new(portal, asked, here);
+    let can_use_wallet = !matches!(order.purchase, Purchase::Wallet);
+    let total = order.total();
+    if can_use_wallet && wallet.minor >= total.minor {
+        let label = format!("Pay {} from my wallet", words::money(&total));
+        form = form.with(Button { quiet: is_second, ..Button::new("with", "wallet", label) });
+    }
+    for gateway in portal.gateways() {
+        let quiet = is_second || !form.buttons.is_empty();
+        let label = format!("Pay with {}", gateway_label(gateway));
+        form = form.with(Button { quiet, ..Button::new("with", gateway.name(), label) });
+        if gateway == ProviderName::Mpesa {
+            let hint = "Yours is taken where you leave this empty.";
+            let phone = Input {
+                required: false,
+                longest: 20,
+                hint,
+                ..Input::new("phone", "Phone for M-Pesa", "tel", "tel")
+            };
+            form.inputs.push(phone);
+        }
+    }
+    let has = format!("Your wallet holds {}.", words::money(&wallet));
+    let counter = "You can also pay the people who run this network. They know you by your customer number.";
+    let soft = if can_use_wallet { vec![has, counter.to_owned()] } else { vec![counter.to_owned()] };
+    let forms = if form.buttons.is_empty() { Vec::new() } else { vec![form] };
+    Card { title: "How to pay".to_owned(), soft, forms, ..Card::default() }
+}
+
+async fn told(portal: &Portal, asked: &Asked, order: &Order, payments: &[Payment]) -> Option<Told> {
+    let done = |title: &str, sentence: String, remedy: &str| {
+        Some(Told { look: "done", title: title.to_owned(), sentence, remedy: remedy.to_owned() })
+    };
+    match order.status {
+        OrderStatus::Fulfilled => {
+            let remedy = if online_now(portal, asked, order).await { "This device is online." } else { "" };
+            done("Paid", format!("We have received {}.", words::money(&order.total())), remedy)
+        }
+        OrderStatus::Underpaid => Some(Told::note(
+            "Less came than the price",
+            "The money is in your wallet.",
+            "Add what is missing, then pay from your wallet.",
+        )),
+        OrderStatus::Cancelled | OrderStatus::Expired => Some(Told::note(
+            "This order does not count any more",
+            "Its price held for a day.",
+            "Go back and order again.",
+        )),
+        OrderStatus::Open if !is_open(order, asked.now) => Some(Told::note(
+            "This order does not count any more",
+            "Its price held for a day.",
+            "Go back and order again.",
+        )),
+        OrderStatus::Open => {
+            let failed = payments.first().is_some_and(|one| {
+                matches!(
+                    one.status,
+                    PaymentStatus::Failed | PaymentStatus::Cancelled | PaymentStatus::Expired
+                )
+            });
+            failed.then(|| Told {
+                look: "alert",
+                title: "The payment did not go through".to_owned(),
+                sentence: "No money came.".to_owned(),
+                remedy: "Try again, or pay in another way.".to_owned(),
+            })
+        }
+    }
+}
+
+/// Brings the device that asks online, where it may be; says whether it is.
+async fn online_now(portal: &Portal, asked: &Asked, order: &Order) -> bool {
+    let Some(device) = &asked.device else { return false };
+    if order.service_id().is_none() && !matches!(order.purchase, Purchase::Invoices { .. }) {
+        return false;
+    }
+    portal.reception.connect(order.subscriber_id, device, asked.now).await.is_ok()
+}
+
+pub(in crate::serve::portal) async fn pay(
+    State(portal): State<Portal>,
+    Path(id): Path<String>,
+    asked: Asked,
+    body: Body,
+) -> Response<Body> {
+    let filled = match asked.filled(&portal, body, MONEY).await {
+        Ok(filled) => filled,
+        Err(page) => return page,
+    };
+    let owner = match who(&portal, &asked).await {
+        Ok(owner) => owner,
+        Err(page) => return page,
+    };
+    let Ok(id) = id.parse::<OrderId>() else {
+        return refused(&portal, &asked, &BillingError::not_found("order", id));
+    };
+    let phone = Some(filled.text("phone")).filter(|phone| !phone.is_empty());
+    let begun = match filled.text("with") {
+        "wallet" => {
+            let till = &portal.reception.billing().till;
+            till.pay_from_wallet(id, owner, None, asked.now).await.map(|_| ())
+        }
+        gateway => {
+            let (what, actor) = (PayFor::Order(id), acting(&asked, owner));
+            portal.reception.pay(owner, &what, (gateway, phone), &actor, asked.now).await.map(|_| ())
+        }
+    };
+    match begun {
+        Ok(()) => go_to(&portal, &asked, &format!("/orders/{id}")),
+        Err(error) => refused(&portal, &asked, &error),
+    }
+}
+
+/// Seconds until the page looks again; a payment is asked about at most this often.
+const LOOK_AGAIN: &str = "5";

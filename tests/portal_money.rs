@@ -1,0 +1,209 @@
+//! The pages of a subscriber's money in a real Chromium, 320 px wide, without script: who was let go because
+//! nothing is paid pays and is told so; bills, receipts, wallet, a friend, another plan. And a button pressed twice
+//! pays once, another's bill does not exist, a hostile form moves nothing.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::disallowed_methods, reason = "a test may look at the clock and sleep")]
+
+#[path = "support/browser.rs"]
+mod browser;
+#[path = "support/portal_lab.rs"]
+mod portal_lab;
+mod support;
+
+use std::process::Command;
+
+use browser::Phone;
+use dotmac_edge::domain::audit::Actor;
+use dotmac_edge::domain::ids::SubscriberId;
+use dotmac_edge::domain::money::{Currency, Money};
+use dotmac_edge::store::contract::{Page as StorePage, Range};
+use dotmac_edge::store::tables::Subscribers;
+use jiff::Timestamp;
+use portal_lab::{Browser, Certificate, Lab, NAME, Page};
+
+const EMAIL: &str = "ada@example.net";
+const PASSWORD: &str = "a long enough pass phrase";
+
+fn ngn(minor: i64) -> Money {
+    Money { minor, currency: Currency::parse("NGN").unwrap() }
+}
+
+/// Somebody signs up for a plan; they are logged in with that browser afterwards.
+async fn join(lab: &Lab, email: &str, plan: &str) -> (Browser, SubscriberId) {
+    let mut browser = lab.safe_browser();
+    let page = browser.get("/signup").await;
+    let fields = [
+        ("plan", plan),
+        ("first_name", "Ada"),
+        ("last_name", "Obi"),
+        ("email", email),
+        ("password", PASSWORD),
+    ];
+    browser.submit(&page, "/signup", &fields).await.expect(303);
+    let page = browser.get("/confirm").await;
+    browser.submit(&page, "/confirm", &[("code", &lab.mail(email, 1).await.code())]).await.expect(200);
+    let page = browser.get("/login").await;
+    let cookies = browser.cookies.clone();
+    browser.submit(&page, "/login", &[("login", email), ("password", PASSWORD)]).await;
+    assert!(browser.cookies.len() >= cookies.len());
+    (browser, subscriber(lab, email).await)
+}
+
+async fn subscriber(lab: &Lab, email: &str) -> SubscriberId {
+    let range = Range::Equals("email", email.to_owned().into());
+    let found = lab.store.scan::<Subscribers>(range, StorePage::first(1)).await.unwrap();
+    found.records[0].body.id
+}
+
+async fn fund(lab: &Lab, who: SubscriberId, minor: i64, key: &str) {
+    let till = &lab.billing.till;
+    till.adjust(who, ngn(minor), (key, "At the counter"), &Actor::system(), None, Timestamp::now())
+        .await
+        .unwrap();
+}
+
+/// Where a page leads by its first order.
+fn location(page: &Page) -> String {
+    page.header("location").unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_has_not_paid_sees_why_and_pays_from_the_wallet_without_script() {
+    let lab = Lab::open(Certificate::Configured).await;
+    let (_, me) = join(&lab, EMAIL, "home-20").await;
+    fund(&lab, me, 3_000_000, "1").await;
+    let rules = format!("--host-resolver-rules=MAP {NAME} {}, MAP * {}", lab.https, lab.http);
+    let phone =
+        Phone::start("money", Command::new("chromedriver"), &[rules, "--ignore-certificate-errors".into()])
+            .await;
+
+    phone.open(&format!("https://{NAME}/pay")).await;
+    assert_eq!(phone.heading().await, "Log in to pay and see your bills");
+    phone.tab_to("#login").await;
+    phone.write(EMAIL).await;
+    phone.tab_to("#password").await;
+    phone.write(PASSWORD).await;
+    phone.enter().await;
+    phone.check("01-logged-in").await;
+
+    phone.open(&format!("https://{NAME}/customer")).await;
+    let body = phone.body().await;
+    assert!(body.contains("Wallet") && body.contains("30,000.00 NGN"), "{body}");
+    phone.check("02-account").await;
+    phone.click("main a[href='/pay']").await;
+    assert_eq!(phone.heading().await, "Pay");
+    phone.check("03-pay").await;
+    phone.tab_to("button[value='period']").await;
+    phone.enter().await;
+    assert_eq!(phone.heading().await, "Renew");
+    let body = phone.body().await;
+    assert!(body.contains("22,500.00 NGN") && body.contains("Setup"), "{body}");
+    phone.check("04-order").await;
+    phone.tab_to("button[value='wallet']").await;
+    phone.enter().await;
+    let body = phone.body().await;
+    assert!(body.contains("Paid") && body.contains("We have received 22,500.00 NGN"), "{body}");
+    phone.check("05-paid").await;
+
+    phone.click("main a[href^='/invoices/']").await;
+    assert_eq!(phone.heading().await, "Invoice");
+    phone.check("06-invoice").await;
+    phone.open(&format!("https://{NAME}/invoices")).await;
+    assert!(phone.body().await.contains("Paid"));
+    phone.check("07-invoices").await;
+    phone.open(&format!("https://{NAME}/payments")).await;
+    phone.check("08-payments").await;
+    phone.open(&format!("https://{NAME}/wallet")).await;
+    let body = phone.body().await;
+    assert!(body.contains("7,500.00 NGN") && body.contains("Automatic renewal"), "{body}");
+    phone.check("09-wallet").await;
+    phone.click("button[name='renew']").await;
+    phone.check("10-wallet-switched").await;
+    phone.open(&format!("https://{NAME}/plans/change")).await;
+    assert_eq!(phone.heading().await, "Change your plan");
+    phone.check("11-change").await;
+    phone.click("main a[href^='/plans/change?to=']").await;
+    phone.check("12-change-asks").await;
+    phone.close().await;
+}
+
+#[tokio::test]
+async fn a_button_pressed_twice_pays_once_and_gives_one_period() {
+    let lab = Lab::open(Certificate::Configured).await;
+    let (mut browser, me) = join(&lab, EMAIL, "home-20").await;
+    fund(&lab, me, 10_000_000, "1").await;
+    let pay = browser.get("/pay").await.expect(200);
+    let order = location(&browser.submit(&pay, "/pay", &[("what", "period")]).await.expect(303));
+    let page = browser.get(&order).await.expect(200);
+    for _ in 0..3 {
+        browser.submit(&page, &order, &[("with", "wallet")]).await.expect(303);
+    }
+    assert!(browser.get(&order).await.expect(200).body.contains("We have received"));
+    assert_eq!(lab.billing.till.wallet(me).await.unwrap(), ngn(10_000_000 - 2_250_000));
+    assert_eq!(lab.billing.invoices_of(me).await.unwrap().len(), 1);
+    // The PDF of it, for its owner; for nobody else is there anything.
+    let invoice = lab.billing.invoices_of(me).await.unwrap()[0].invoice.id;
+    let pdf = browser.get(&format!("/invoices/{invoice}/pdf")).await.expect(200);
+    assert_eq!(pdf.header("content-type"), Some("application/pdf"));
+    let (mut other, _) = join(&lab, "emeka@example.net", "free-day").await;
+    for path in [format!("/invoices/{invoice}"), format!("/invoices/{invoice}/pdf"), order.clone()] {
+        other.get(&path).await.expect(404);
+    }
+    let page = other.get("/pay").await.expect(200);
+    let token = page.token("/pay");
+    other.post(&order, &[("form_token", &token), ("with", "wallet")]).await.expect(404);
+    let mut stranger = lab.safe_browser();
+    assert!(stranger.get(&order).await.expect(200).body.contains("Log in to pay"));
+}
+
+#[tokio::test]
+async fn an_empty_wallet_says_what_is_missing_and_wrong_amounts_make_no_order() {
+    let lab = Lab::open(Certificate::Configured).await;
+    let (mut browser, me) = join(&lab, EMAIL, "home-20").await;
+    let pay = browser.get("/pay").await.expect(200);
+    let order = location(&browser.submit(&pay, "/pay", &[("what", "period")]).await.expect(303));
+    let page = browser.get(&order).await.expect(200);
+    assert!(!page.body.contains("from my wallet"), "{}", page.body);
+    let token = pay.token("/pay");
+    let short = browser.post(&order, &[("form_token", &token), ("with", "wallet")]).await.expect(422);
+    assert!(short.body.contains("Your wallet holds 0.00 NGN, and 22,500.00 NGN is needed"), "{}", short.body);
+    for amount in ["", "0", "-5", "1e3", "12.345", "<script>", "99999999999999999999"] {
+        let wrong = browser.submit(&pay, "/pay", &[("what", "wallet"), ("amount", amount)]).await.expect(422);
+        assert!(!wrong.body.contains("<script>"), "{amount}");
+    }
+    let one = browser.submit(&pay, "/pay", &[("what", "wallet"), ("amount", "1,500.50")]).await.expect(303);
+    assert!(browser.get(&location(&one)).await.expect(200).body.contains("1,500.50 NGN"));
+    browser.submit(&pay, "/pay", &[("what", "something else")]).await.expect(422);
+    browser.post("/pay", &[("form_token", "no"), ("what", "period")]).await.expect(403);
+    assert_eq!(lab.billing.till.wallet(me).await.unwrap(), ngn(0));
+}
+
+#[tokio::test]
+async fn money_goes_to_a_friend_after_a_second_look_and_once() {
+    let lab = Lab::open(Certificate::Configured).await;
+    let (mut browser, me) = join(&lab, EMAIL, "free-day").await;
+    let (_, friend) = join(&lab, "emeka@example.net", "free-day").await;
+    fund(&lab, me, 100_000, "1").await;
+    let number =
+        lab.store.get::<Subscribers>(&friend).await.unwrap().unwrap().body.customer_number.to_string();
+    let wallet = browser.get("/wallet").await.expect(200);
+    let fields = [("do", "look"), ("to", number.as_str()), ("amount", "400")];
+    let asks = browser.submit(&wallet, "/wallet/send", &fields).await.expect(200);
+    assert!(asks.body.contains("Send this?") && asks.body.contains("A. O."), "{}", asks.body);
+    assert_eq!(lab.billing.till.wallet(friend).await.unwrap(), ngn(0), "a look moves nothing");
+    let key = asks.body.split("name=\"key\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let fields = [("do", "send"), ("to", number.as_str()), ("amount", "400.00"), ("key", key.as_str())];
+    for _ in 0..3 {
+        let sent = browser.submit(&asks, "/wallet/send", &fields).await.expect(200);
+        assert!(sent.body.contains("400.00 NGN went to"), "{}", sent.body);
+    }
+    assert_eq!(lab.billing.till.wallet(friend).await.unwrap(), ngn(40_000));
+    assert_eq!(lab.billing.till.wallet(me).await.unwrap(), ngn(60_000));
+    for fields in [
+        [("do", "look"), ("to", "no-such"), ("amount", "1")],
+        [("do", "look"), ("to", number.as_str()), ("amount", "-1")],
+    ] {
+        browser.submit(&wallet, "/wallet/send", &fields).await.expect(422);
+    }
+}

@@ -1,0 +1,187 @@
+//! Terms over the books: what a top-up, an add-on and a pause become in facts and in money, and that a downgrade waits.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "support/books.rs"]
+mod books;
+
+use books::{Books, at, ngn, terms};
+use dotmac_edge::billing::{BillingError, Wish};
+use dotmac_edge::domain::entitlement::{Facts, Usage, Used, entitle, period_start};
+use dotmac_edge::domain::ids::{OrderId, ServiceId, SubscriberId};
+use dotmac_edge::domain::invoice::Invoice;
+use dotmac_edge::domain::lock::LockReason;
+use dotmac_edge::domain::order::OrderStatus;
+use dotmac_edge::domain::plan::ValidityUnit;
+use dotmac_edge::domain::refusal::Refusal;
+use dotmac_edge::domain::service::{AddOn, Service};
+use dotmac_edge::domain::subscriber::Standing;
+use dotmac_edge::domain::text::{Code, Line};
+use dotmac_edge::store::contract::{Page, Range, Unit};
+use dotmac_edge::store::tables::money::Invoices;
+use dotmac_edge::store::tables::{FREE_SESSION_TO_DAY, SESSION_TO_DAY, Services, UsageDay, UsageDays};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::json;
+
+const MONTH: Option<(u32, ValidityUnit)> = Some((1, ValidityUnit::Months));
+
+async fn pay(books: &Books, order: OrderId, of: SubscriberId, now: Timestamp) -> OrderStatus {
+    books.billing.till.pay_from_wallet(order, of, None, now).await.unwrap().status
+}
+
+async fn buy(books: &Books, of: SubscriberId, wish: Wish, now: Timestamp) -> Result<OrderStatus, BillingError> {
+    let order = books.order(of, wish, now).await?;
+    Ok(pay(books, order.id, of, now).await)
+}
+
+async fn invoices(books: &Books) -> Vec<Invoice> {
+    let page = Page::first(100);
+    let slice = books.store.scan::<Invoices>(Range::All, page).await.unwrap();
+    slice.records.into_iter().map(|record| record.body).collect()
+}
+
+/// What the service used of its period on a day.
+async fn use_up(books: &Books, id: ServiceId, octets: i64, now: Timestamp) {
+    let zone = TimeZone::get("Africa/Lagos").unwrap();
+    let period = period_start(&books.service_of(id).await.intervals, now);
+    let day = UsageDay { service_id: id, period, day: now.to_zoned(zone).date() };
+    let held = books.store.get::<UsageDays>(&day.key()).await.unwrap();
+    let mut unit = Unit::natural();
+    if held.is_none() {
+        unit = unit.create::<UsageDays>(&day.key(), &day).unwrap();
+    }
+    books.store.commit(unit.add::<UsageDays>(&day.key(), vec![(0, octets)])).await.unwrap();
+}
+
+fn verdict(service: &Service, octets: u64, now: Timestamp) -> Result<Option<u64>, Refusal> {
+    let usage = Usage { down_octets: octets, ..Usage::default() };
+    let used = Used { period: usage, window: usage };
+    entitle(&Facts::of(service, Standing::Open, used, &TimeZone::UTC), now).map(|yes| yes.remaining_octets)
+}
+
+#[tokio::test]
+async fn a_top_up_is_paid_invoiced_and_ends_with_its_own_validity() {
+    let books = Books::open();
+    let now = at("2026-05-01T10:00:00Z");
+    let ada = books.subscriber(now).await;
+    let mut plan = terms(10_000, MONTH);
+    plan.data_allowance = Some(1_000);
+    plan.usage = serde_json::from_value(json!({ "top_ups": [{ "code": "boost", "name": "Boost",
+        "price": { "minor": 500, "currency": "NGN" }, "octets": 400, "validity": { "count": 1, "unit": "days" } }] }))
+    .unwrap();
+    let service = books.service(ada, plan, now).await;
+    books.cash(ada, 20_000, now).await;
+    let boost = || Wish::TopUp(service, "boost".into());
+    let before = books.order(ada, boost(), now).await;
+    assert!(matches!(before, Err(BillingError::Rule(_))), "nothing runs yet that it could add to");
+    assert_eq!(buy(&books, ada, Wish::Period(service), now).await.unwrap(), OrderStatus::Fulfilled);
+    assert!(matches!(
+        books.order(ada, Wish::TopUp(service, "other".into()), now).await,
+        Err(BillingError::Field { .. })
+    ));
+    use_up(&books, service, 1_000, now).await;
+    let later = at("2026-05-02T10:00:00Z");
+    assert_eq!(verdict(&books.service_of(service).await, 1_000, later), Err(Refusal::QuotaSpent));
+    assert_eq!(buy(&books, ada, boost(), later).await.unwrap(), OrderStatus::Fulfilled);
+    let held = books.service_of(service).await;
+    assert_eq!(verdict(&held, 1_000, later), Ok(Some(400)));
+    assert_eq!(verdict(&held, 1_250, later), Ok(Some(150)));
+    assert_eq!(held.extras.top_ups[0].until, Some(at("2026-05-03T10:00:00Z")));
+    assert_eq!(verdict(&held, 1_250, at("2026-05-03T10:00:00Z")), Err(Refusal::QuotaSpent));
+    assert_eq!(books.wallet(ada).await, 20_000 - 10_000 - 500);
+    // What the first left at its end is not added to the second.
+    use_up(&books, service, 250, later).await;
+    let last = at("2026-05-31T22:00:00Z");
+    assert_eq!(buy(&books, ada, boost(), last).await.unwrap(), OrderStatus::Fulfilled);
+    let held = books.service_of(service).await;
+    assert_eq!(verdict(&held, 1_250, last), Ok(Some(400)));
+    assert_eq!(held.extras.top_ups[1].until, Some(at("2026-06-01T10:00:00Z")), "with the period at the latest");
+    assert_eq!(invoices(&books).await.len(), 3);
+    books.must_be_right().await;
+}
+
+#[tokio::test]
+async fn an_add_on_is_charged_with_each_period_first_and_renewed() {
+    let books = Books::open();
+    let now = at("2026-05-01T10:00:00Z");
+    let ada = books.subscriber(now).await;
+    let service = books.service(ada, terms(10_000, MONTH), now).await;
+    let record = books.store.get::<Services>(&service).await.unwrap().unwrap();
+    let mut held = record.body;
+    let (code, name) = (Code::parse("static-ip").unwrap(), Line::parse("Fixed address").unwrap());
+    held.extras.add_ons.push(AddOn { code, name, price: ngn(2_000) });
+    let unit = Unit::natural().replace::<Services>(&service, record.version, &held).unwrap();
+    books.store.commit(unit).await.unwrap();
+    books.cash(ada, 30_000, now).await;
+    assert_eq!(buy(&books, ada, Wish::Period(service), now).await.unwrap(), OrderStatus::Fulfilled);
+    assert_eq!(books.wallet(ada).await, 18_000);
+    books.billing.till.run_cycle(at("2026-06-01T10:00:00Z")).await.unwrap();
+    assert_eq!(books.wallet(ada).await, 6_000);
+    for invoice in invoices(&books).await {
+        assert_eq!((invoice.quote.lines.len(), invoice.quote.total), (2, ngn(12_000)));
+    }
+    books.must_be_right().await;
+}
+
+#[tokio::test]
+async fn a_pause_stops_the_clock_of_what_is_paid_and_nothing_is_billed_meanwhile() {
+    let books = Books::open();
+    let now = at("2026-05-01T10:00:00Z");
+    let ada = books.subscriber(now).await;
+    let service = books.service(ada, terms(10_000, MONTH), now).await;
+    books.cash(ada, 50_000, now).await;
+    buy(&books, ada, Wish::Period(service), now).await.unwrap();
+    let till = &books.billing.till;
+    till.pause(service, "Ada Obi", None, at("2026-05-11T10:00:00Z")).await.unwrap();
+    let again = till.pause(service, "Ada Obi", None, at("2026-05-11T10:00:00Z")).await;
+    assert!(matches!(again, Err(BillingError::Rule(_))));
+    let held = books.service_of(service).await;
+    let hold = Refusal::Locked { reason: LockReason::CustomerHold };
+    assert_eq!(verdict(&held, 0, at("2026-05-11T10:00:00Z")), Err(hold));
+    for month in ["2026-06-02T10:00:00Z", "2026-07-02T10:00:00Z"] {
+        till.run_cycle(at(month)).await.unwrap();
+    }
+    assert_eq!(books.wallet(ada).await, 40_000, "nothing was renewed while it was paused");
+    let order = books.order(ada, Wish::Period(service), at("2026-07-02T10:00:00Z")).await.unwrap();
+    let paid = till.pay_from_wallet(order.id, ada, None, at("2026-07-02T10:00:00Z")).await;
+    assert!(matches!(paid, Err(BillingError::Rule(_))), "{paid:?}");
+    assert_eq!(books.wallet(ada).await, 40_000);
+    let resumed = at("2026-08-11T10:00:00Z");
+    till.unpause(service, None, resumed).await.unwrap();
+    let held = books.service_of(service).await;
+    assert_eq!(verdict(&held, 0, resumed), Ok(None));
+    let interval = &held.intervals[0];
+    assert_eq!((held.intervals.len(), interval.from), (1, now), "the same period goes on, with the use it had");
+    assert_eq!(interval.until, Some(at("2026-09-01T10:00:00Z")), "21 days were left, and 21 days are");
+    till.run_cycle(at("2026-08-31T10:00:00Z")).await.unwrap();
+    assert_eq!(books.wallet(ada).await, 40_000);
+    till.run_cycle(at("2026-09-01T10:00:00Z")).await.unwrap();
+    assert_eq!(books.wallet(ada).await, 30_000);
+    books.must_be_right().await;
+}
+
+#[tokio::test]
+async fn a_post_paid_period_ends_later_by_as_much_as_it_was_paused() {
+    let books = Books::open();
+    let now = at("2026-05-01T10:00:00Z");
+    let ada = books.subscriber(now).await;
+    let service = books.service(ada, terms(10_000, None), now).await;
+    let till = &books.billing.till;
+    till.pause(service, "Ada Obi", None, at("2026-05-11T10:00:00Z")).await.unwrap();
+    till.run_cycle(at("2026-07-11T10:00:00Z")).await.unwrap();
+    till.unpause(service, None, at("2026-07-11T10:00:00Z")).await.unwrap();
+    till.run_cycle(at("2026-07-31T10:00:00Z")).await.unwrap();
+    assert_eq!(invoices(&books).await.len(), 0, "61 days stood still");
+    till.run_cycle(at("2026-08-01T10:00:00Z")).await.unwrap();
+    assert_eq!(invoices(&books).await.len(), 1);
+    books.must_be_right().await;
+}
+
+#[test]
+fn free_octets_are_noted_beside_what_they_are_part_of() {
+    assert!(SESSION_TO_DAY.iter().all(|pair| FREE_SESSION_TO_DAY.contains(pair)));
+    let names = ["down_octets", "up_octets", "seconds", "free_octets"];
+    let free: Vec<usize> =
+        FREE_SESSION_TO_DAY.iter().filter(|(_, to)| names[*to] == "free_octets").map(|(from, _)| *from).collect();
+    assert_eq!(free, [0, 1], "octets of both directions, not time");
+}

@@ -1,0 +1,201 @@
+//! Vouchers at the real daemon: a hundred thousand made across a kill, codes as logins of a NAS, and first uses
+//! whose answer was lost.
+
+#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
+
+#[path = "support/http.rs"]
+mod http;
+#[path = "support/process.rs"]
+mod process;
+
+use std::collections::HashSet;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use process::{PATIENCE, Place, SECRET};
+use serde_json::{Value, json};
+
+fn plan(place: &Place, more: &Value) {
+    let mut plan = json!({
+        "plan_code": "day", "name": "Day", "service_type": "internet", "monthly_price": "500.00",
+        "download_speed": 20, "upload_speed": 5, "bandwidth_unit": "mbps", "validity_hours": 24,
+    });
+    for (name, value) in more.as_object().into_iter().flatten() {
+        plan[name] = value.clone();
+    }
+    place.post("/api/v1/service-plans", plan).expect(201);
+}
+
+fn until_ready(place: &Place, path: &str, within: Duration) -> Value {
+    let until = Instant::now() + within;
+    loop {
+        let batch = place.get(path).expect(200);
+        if batch["status"] == "ready" {
+            return batch;
+        }
+        assert!(Instant::now() < until, "not made: {batch}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A batch with its codes.
+fn codes(place: &Place, count: u32) -> Vec<String> {
+    let wish = json!({ "name": "Kiosk", "plan": "day", "count": count });
+    let made = place.post("/api/v1/voucher-batches", wish).expect(201);
+    let path = format!("/api/v1/voucher-batches/{}", made["id"].as_str().unwrap());
+    until_ready(place, &path, PATIENCE);
+    let opened = place.post(&format!("{path}/codes"), json!({})).expect(200);
+    opened["codes"].as_array().unwrap().iter().map(|card| card["code"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_batch_of_a_hundred_thousand_is_made_across_a_kill_without_a_code_twice() {
+    let place = Place::new();
+    let daemon = place.start();
+    plan(&place, &json!({}));
+    let wish = json!({ "name": "Whole site", "plan": "day", "count": 100_000 });
+    let made = place.post("/api/v1/voucher-batches", wish).expect(201);
+    let path = format!("/api/v1/voucher-batches/{}", made["id"].as_str().unwrap());
+    let began = Instant::now();
+    let before = loop {
+        let made = place.get(&path).expect(200)["made"].as_u64().unwrap();
+        if made >= 5_000 {
+            break made;
+        }
+        assert!(began.elapsed() < Duration::from_secs(120), "only {made}");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    daemon.kill();
+    let _daemon = place.start();
+    let after = place.get(&path).expect(200)["made"].as_u64().unwrap();
+    assert!(after >= before && before < 100_000, "{before} were made, and {after} are there");
+    until_ready(&place, &path, Duration::from_secs(600));
+    let csv = place.post(&format!("{path}/codes?format=csv"), json!({}));
+    let text = String::from_utf8(csv.body).unwrap();
+    let codes: HashSet<&str> = text.lines().skip(1).map(|line| line.split(',').nth(1).unwrap()).collect();
+    assert_eq!((csv.status, codes.len()), (200, 100_000));
+    println!("100,000 vouchers across a kill in {:?}", began.elapsed());
+}
+
+/// The real radclient; whether it was accepted, and what it printed.
+fn radclient(place: &Place, attributes: &str) -> (bool, String) {
+    let mut child = Command::new("radclient")
+        .args(["-x", "-r", "1", "-t", "5", &place.authentication.to_string(), "auth", SECRET])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("radclient is installed by `make deps` (package freeradius-utils)");
+    child.stdin.take().unwrap().write_all(attributes.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.success() && said.contains("Access-Accept"), said)
+}
+
+fn login(place: &Place, name: &str, proof: &str, station: &str) -> (bool, String) {
+    let attributes = format!(
+        "User-Name = \"{name}\"\n{proof}\nCalling-Station-Id = \"{station}\"\nMessage-Authenticator = 0x00\n"
+    );
+    radclient(place, &attributes)
+}
+
+#[test]
+fn a_code_is_a_login_at_a_nas_and_guessing_there_is_locked_out() {
+    let place = Place::new();
+    let daemon = place.start();
+    plan(&place, &json!({}));
+    let nas = json!({ "name": "hotspot-1", "address": "127.0.0.1", "kind": "mikrotik", "secret": SECRET });
+    place.post("/api/v1/nas-devices", nas).expect(201);
+    let codes = codes(&place, 5);
+    let phone = "02:00:00:00:00:01";
+
+    // As people type it, as hotspots send it: the code as password, in another spelling, by CHAP, or nothing.
+    let bare = codes[0].replace('-', "").to_lowercase();
+    let began = Instant::now();
+    let (accepted, said) = login(&place, &bare, &format!("User-Password = \"{}\"", codes[0]), phone);
+    assert!(accepted && said.contains("Mikrotik-Rate-Limit = \"5M/20M\""), "{said}");
+    println!("a first use at a NAS took {:?}", began.elapsed());
+    let timeout: u32 = said
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Session-Timeout = ")?.parse().ok())
+        .expect("a time-out");
+    assert!((86_390..=86_400).contains(&timeout), "{timeout}");
+    assert!(login(&place, &codes[1], &format!("CHAP-Password = \"{}\"", codes[1]), phone).0);
+    assert!(login(&place, &codes[2], "User-Password = \"\"", phone).0);
+    assert!(!login(&place, &codes[3], "User-Password = \"wrong\"", phone).0);
+    let used = place.get("/api/v1/vouchers?state=active").expect(200);
+    assert_eq!(used["total"], 3, "a wrong password uses nothing: {used}");
+
+    // It is durable: after a kill the same code is the same service, in memory.
+    daemon.kill();
+    let _daemon = place.start();
+    assert!(login(&place, &codes[0], &format!("User-Password = \"{bare}\""), phone).0);
+    assert_eq!(place.get("/api/v1/services").expect(200)["total"], 3);
+
+    let eve = "02:00:00:00:00:66";
+    for last in ["A", "B", "C", "D", "E"] {
+        let guess = format!("ABCD-EFGH-JKM{last}");
+        assert!(!login(&place, &guess, &format!("User-Password = \"{guess}\""), eve).0);
+    }
+    assert!(!login(&place, &codes[4], &format!("User-Password = \"{}\"", codes[4]), eve).0, "locked out");
+    assert!(
+        login(&place, &codes[4], &format!("User-Password = \"{}\"", codes[4]), phone).0,
+        "and nobody else"
+    );
+
+    std::thread::sleep(Duration::from_millis(2_500));
+    let events = place.get("/api/v1/auth-events?limit=500").expect(200).to_string();
+    assert!(events.contains("voucher_unknown") && events.contains("voucher_too_many"), "{events}");
+    for code in &codes {
+        let plain = code.replace('-', "");
+        for spelling in [code.clone(), plain.to_lowercase(), plain] {
+            assert!(!events.contains(&spelling), "no code is written down: {events}");
+            assert!(!place.log().contains(&spelling), "nor logged");
+        }
+    }
+}
+
+#[test]
+fn a_first_use_whose_answer_was_lost_to_a_kill_is_one_use() {
+    let place = Place::new();
+    let mut daemon = Some(place.start());
+    plan(&place, &json!({}));
+    let codes = codes(&place, 12);
+    let customer = place.post("/api/v1/customers", process::customer("C-1")).expect(201);
+    let body = json!({ "email": "c-1@example.net", "password": customer["portal_password"] });
+    for (round, code) in codes.iter().enumerate() {
+        let log_in = || place.tcp("POST", "/api/v1/auth/customer/login", None, &body);
+        let token = log_in().json()["access_token"].as_str().unwrap().to_owned();
+        let address = place.admin;
+        let (code_sent, token_sent) = (code.clone(), token.clone());
+        let asked = std::thread::spawn(move || {
+            // The answer may be lost with the daemon: that is what is tried.
+            let _ = process::post_raw(
+                address,
+                "/api/v1/vouchers/redeem",
+                &token_sent,
+                &json!({ "code": code_sent }),
+            );
+        });
+        std::thread::sleep(Duration::from_micros(u64::try_from(round).unwrap() * 1_500));
+        daemon.take().unwrap().kill();
+        asked.join().unwrap();
+        daemon = Some(place.start());
+        let again = place.tcp("POST", "/api/v1/vouchers/redeem", Some(&token), &json!({ "code": code }));
+        assert_eq!(again.status, 200, "{again:?}");
+    }
+    let services = place.get("/api/v1/services").expect(200);
+    assert_eq!(services["total"], 1, "all of them are the customer's one service");
+    let active = place.get("/api/v1/vouchers?state=active&limit=500").expect(200);
+    let mut spans: Vec<_> = active["items"].as_array().unwrap().iter().map(span).collect();
+    spans.sort();
+    assert_eq!(spans.len(), 12);
+    assert!(spans.windows(2).all(|two| two[0].1 == two[1].0), "one after the other, none twice: {spans:?}");
+}
+
+fn span(voucher: &Value) -> (String, String) {
+    let text = |name: &str| voucher[name].as_str().unwrap().to_owned();
+    (text("from"), text("until"))
+}
