@@ -48,7 +48,7 @@ async fn a_dump_of_freeradius_and_daloradius_moves_in_once() {
     let dry = send(&ada, "freeradius", FREERADIUS, true).await.expect(200);
     assert_eq!(
         (&dry["plans"]["created"], &dry["nas"]["created"], &dry["created"]),
-        (&json!(3), &json!(1), &json!(3)),
+        (&json!(3), &json!(1), &json!(4)),
         "{dry}"
     );
     assert_eq!(
@@ -59,15 +59,14 @@ async fn a_dump_of_freeradius_and_daloradius_moves_in_once() {
 
     let done = send(&ada, "freeradius", FREERADIUS, false).await.expect(200);
     assert_eq!((&done["plans"]["created"], &done["nas"]["created"]), (&json!(3), &json!(1)), "{done}");
-    assert_eq!((&done["created"], &done["services"]), (&json!(3), &json!(3)), "{done}");
+    assert_eq!((&done["created"], &done["services"]), (&json!(4), &json!(3)), "{done}");
     let failed = texts(&done["failed"]);
     for told in [
         "the group \"Broken\" says no speed",
         "the plan \"Dear\" is not in NGN",
         "there is no plan \"Broken\"",
         "is let in without a password there",
-        "secret",
-        "=HYPERLINK",
+        "secret must have 16 to 128 characters",
     ] {
         assert!(failed.contains(told), "{told}\n{failed}");
     }
@@ -77,6 +76,7 @@ async fn a_dump_of_freeradius_and_daloradius_moves_in_once() {
         "\"not an address\" must be an e-mail address",
         "Framed-IP-Address of \"ada\" is not taken over",
         "the plan \"Office\" has no price there",
+        "HYPERLINK(\\\"x\\\")\" has no group and no plan",
     ] {
         assert!(notes.contains(told), "{told}\n{notes}");
     }
@@ -105,7 +105,7 @@ async fn a_dump_of_freeradius_and_daloradius_moves_in_once() {
     }
     assert_eq!(
         (&again["created"], &again["updated"], &again["unchanged"]),
-        (&json!(0), &json!(0), &json!(3)),
+        (&json!(0), &json!(0), &json!(4)),
         "{again}"
     );
     assert_eq!(again["credentials"], json!([]));
