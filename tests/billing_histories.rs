@@ -108,8 +108,7 @@ impl World {
 
     async fn begin(&mut self) {
         let Some(order) = self.orders.last().cloned() else { return };
-        let attempt =
-            self.books.attempt(order.subscriber_id, Some(order.id), order.total(), self.now).await;
+        let attempt = self.books.attempt(order.subscriber_id, Some(order.id), order.total(), self.now).await;
         // Sometimes too little comes, sometimes too much.
         let comes = [PRICE, PRICE, PRICE, PRICE - 1, PRICE + 50][self.random.below(5) as usize];
         self.told += 1;
@@ -258,6 +257,9 @@ async fn random_histories_agree_with_a_small_model() {
             }
         }
         world.compare().await;
-        println!("seed {seed}: {} sold, {} came, {} back", world.model.sold, world.model.came, world.model.back);
+        println!(
+            "seed {seed}: {} sold, {} came, {} back",
+            world.model.sold, world.model.came, world.model.back
+        );
     }
 }

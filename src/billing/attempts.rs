@@ -273,7 +273,7 @@ impl Attempts {
         Ok(self.record(id).await?.body)
     }
 
-    fn may_ask(&self, id: PaymentId, now: Timestamp) -> bool {
+    pub(super) fn may_ask(&self, id: PaymentId, now: Timestamp) -> bool {
         let mut asked = self.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.retain(|_, at| now.duration_since(*at).abs() < PAUSE);
         if asked.contains_key(&id) || asked.len() >= MOST_ASKED {

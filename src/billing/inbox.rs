@@ -11,6 +11,7 @@ use super::book::{MOST_TRIES, submit};
 use super::fault::BillingError;
 use super::provider::{Delivery, Hint, NotTaken};
 use super::settle::note;
+use crate::domain::ids::PaymentId;
 use crate::domain::payment::{Payment, PaymentStatus, ProviderName};
 use crate::domain::payment_event::PaymentEvent;
 use crate::store::contract::{CommitError, IndexValue, Page, Range, Record, Unit};
@@ -64,6 +65,13 @@ impl Attempts {
             tries += 1;
             match self.keep(provider, &hint, delivery.now).await {
                 Err(BillingError::Commit(CommitError::Conflict { collection: "payment_events", .. })) => {
+                    // It may be the same words about something that was not done when they were first said.
+                    if let Some(record) = self.about(provider, &hint).await?
+                        && !record.body.status.is_booked()
+                        && self.may_ask(record.body.id, delivery.now)
+                    {
+                        self.look_soon(record.body.id, delivery.now);
+                    }
                     return Ok(Received::Again);
                 }
                 Err(BillingError::Commit(CommitError::Conflict { .. })) if tries < MOST_TRIES => {}
@@ -100,18 +108,20 @@ impl Attempts {
         submit(&self.0.parts.store, unit).await?;
         match id {
             // At once, beside the job, which may be waiting for a slow provider.
-            Some(id) => {
-                let this = self.clone();
-                tokio::spawn(async move {
-                    if let Err(error) = this.look(id, now).await {
-                        tracing::warn!(payment.id = %id, %error, "A payment that a webhook told of is asked about again");
-                    }
-                    this.0.wake.pull();
-                });
-            }
+            Some(id) => self.look_soon(id, now),
             None => self.0.wake.pull(),
         }
         Ok(())
+    }
+
+    fn look_soon(&self, id: PaymentId, now: Timestamp) {
+        let this = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = this.look(id, now).await {
+                tracing::warn!(payment.id = %id, %error, "A payment that a webhook told of is asked about again");
+            }
+            this.0.wake.pull();
+        });
     }
 
     /// The payment that a hint may be about.

@@ -175,6 +175,27 @@ impl Payments {
         .collect()
     }
 
+    /// Where the keys of the gateways are kept, by setting.
+    #[must_use]
+    pub fn keys(&self) -> Vec<(&'static str, &SecretRef)> {
+        let Self { paystack, flutterwave, stripe, mpesa } = self;
+        [
+            ("payments.paystack.secret_key", &paystack.secret_key),
+            ("payments.flutterwave.secret_key", &flutterwave.secret_key),
+            ("payments.flutterwave.secret_hash", &flutterwave.secret_hash),
+            ("payments.flutterwave.client_secret", &flutterwave.client_secret),
+            ("payments.stripe.secret_key", &stripe.secret_key),
+            ("payments.stripe.webhook_secret", &stripe.webhook_secret),
+            ("payments.mpesa.passkey", &mpesa.passkey),
+            ("payments.mpesa.consumer_key", &mpesa.consumer_key),
+            ("payments.mpesa.consumer_secret", &mpesa.consumer_secret),
+            ("payments.mpesa.callback_token", &mpesa.callback_token),
+        ]
+        .into_iter()
+        .filter_map(|(name, key)| key.as_ref().map(|key| (name, key)))
+        .collect()
+    }
+
     /// What payers have to reach before they may reach anything else: the pages of the gateways that are on.
     pub(super) fn garden(&self) -> Vec<Garden> {
         let mut garden = Vec::new();

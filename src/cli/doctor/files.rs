@@ -39,6 +39,34 @@ pub(super) fn key(config: &Config) -> Check {
     }
 }
 
+/// The payment gateways that are on, and whether their keys can be read by nobody else.
+pub(super) fn payments(config: &Config) -> Check {
+    const NAME: &str = "payments";
+    let names = config.payments.names();
+    if names.is_empty() {
+        return Check::ok(NAME, "no gateway is on; money comes over the counter");
+    }
+    for (setting, key) in config.payments.keys() {
+        let SecretRef::File(path) = key else { continue };
+        match std::fs::metadata(path) {
+            Ok(meta) if meta.mode() & 0o077 != 0 => {
+                let found = format!("{setting}: {} may be read by more than its owner", path.display());
+                return Check::fail(NAME, found, format!("run: chmod 600 {}", path.display()));
+            }
+            Ok(meta) if meta.len() == 0 => {
+                let found = format!("{setting}: {} is empty, so nothing can be proven by it", path.display());
+                return Check::fail(NAME, found, "put the gateway's key into the file");
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let found = format!("{setting}: {} cannot be read: {error}", path.display());
+                return Check::fail(NAME, found, "put the gateway's key there, owned by the daemon's user");
+            }
+        }
+    }
+    Check::ok(NAME, format!("{} on; their pages are in the walled garden", names.join(", ")))
+}
+
 /// The store: there, and held by nobody but the daemon.
 pub(super) fn store(config: &Config, daemon_is_up: bool) -> Check {
     const NAME: &str = "store";

@@ -48,6 +48,7 @@ fn examine(context: &Context) -> Vec<Check> {
     let daemon = live::reach(context, &config);
     checks.push(files::key(&config));
     checks.push(files::store(&config, daemon.is_up()));
+    checks.push(files::payments(&config));
     checks.extend(machine::disk(&config));
     checks.push(machine::clock(context, Some(&config)));
     checks.push(machine::group(&config));
