@@ -147,9 +147,10 @@ fn customer(
         );
     }
     foreign.rows.push(Row { line, person, service });
-    match record.get("balance").map_or(Ok(Money::zero(currency)), |text| Money::parse(text, currency)) {
-        Ok(amount) if amount.minor == 0 => {}
-        Ok(amount) => foreign.balances.push(ForeignBalance {
+    match record.get("balance").map(|text| Money::parse(text, currency)).transpose() {
+        Ok(None) => {}
+        Ok(Some(amount)) if amount.minor == 0 => {}
+        Ok(Some(amount)) => foreign.balances.push(ForeignBalance {
             line,
             customer_number: number,
             their_id: record.get("id").unwrap_or(login).to_owned(),

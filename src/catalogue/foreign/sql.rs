@@ -115,7 +115,7 @@ impl Reader<'_> {
         let known = named.or_else(|| self.columns.get(&name).cloned());
         let line = self.lexer.line;
         let columns = known.ok_or_else(|| {
-            self.lexer.bad(line, format!("the columns of {name} are not known; dump it with CREATE TABLE"))
+            self.lexer.bad(line, &format!("the columns of {name} are not known; dump it with CREATE TABLE"))
         })?;
         loop {
             match self.lexer.next()? {
@@ -147,7 +147,7 @@ impl Reader<'_> {
         let (mut cells, mut place, mut value) = (BTreeMap::new(), 0usize, None::<String>);
         loop {
             let token =
-                self.lexer.next()?.ok_or_else(|| self.lexer.bad(line, "the row does not end".to_owned()))?;
+                self.lexer.next()?.ok_or_else(|| self.lexer.bad(line, "the row does not end"))?;
             match token {
                 Token::Mark(mark @ (',' | ')')) => {
                     match (columns.get(place), value.take()) {
@@ -156,7 +156,7 @@ impl Reader<'_> {
                         (None, _) => {
                             return Err(self
                                 .lexer
-                                .bad(line, "the row has more values than columns".to_owned()));
+                                .bad(line, "the row has more values than columns"));
                         }
                     }
                     place = place.saturating_add(1);
@@ -238,7 +238,7 @@ impl Lexer<'_> {
     fn comment(&mut self) -> Result<(), BadLine> {
         let line = self.line;
         let end =
-            self.rest.find("*/").ok_or_else(|| self.bad(line, "the comment does not end".to_owned()))?;
+            self.rest.find("*/").ok_or_else(|| self.bad(line, "the comment does not end"))?;
         let (passed, rest) = self.rest.split_at(end.saturating_add(2));
         self.line = self.line.saturating_add(lines_in(passed));
         self.rest = rest;
@@ -249,7 +249,7 @@ impl Lexer<'_> {
     /// backslash, but for the letters that stand for a symbol.
     fn quoted(&mut self, quote: char) -> Result<String, BadLine> {
         let line = self.line;
-        let unended = |lexer: &Self| lexer.bad(line, "the text does not end".to_owned());
+        let unended = |lexer: &Self| lexer.bad(line, "the text does not end");
         self.take();
         let mut text = String::new();
         loop {
@@ -284,7 +284,7 @@ impl Lexer<'_> {
         Some(symbol)
     }
 
-    fn bad(&self, line: u64, message: String) -> BadLine {
+    fn bad(&self, line: u64, message: &str) -> BadLine {
         BadLine { line, field: String::new(), message: format!("is not a dump of MySQL: {message}") }
     }
 }
