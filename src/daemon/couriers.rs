@@ -13,11 +13,7 @@ use crate::notify::outbound::OwnAddresses;
 use crate::serve::api::App;
 
 /// Runs it until `stop`. It has a loop of its own, since places that are told must not wait for one another.
-pub(super) fn start(
-    app: &App,
-    clock: &Clock,
-    stop: &CancellationToken,
-) -> Option<JoinHandle<()>> {
+pub(super) fn start(app: &App, clock: &Clock, stop: &CancellationToken) -> Option<JoinHandle<()>> {
     let outbound = match Outbound::public(own_addresses()) {
         Ok(outbound) => outbound,
         Err(error) => {

@@ -146,17 +146,14 @@ impl Reader<'_> {
         let line = self.lexer.line;
         let (mut cells, mut place, mut value) = (BTreeMap::new(), 0usize, None::<String>);
         loop {
-            let token =
-                self.lexer.next()?.ok_or_else(|| self.lexer.bad(line, "the row does not end"))?;
+            let token = self.lexer.next()?.ok_or_else(|| self.lexer.bad(line, "the row does not end"))?;
             match token {
                 Token::Mark(mark @ (',' | ')')) => {
                     match (columns.get(place), value.take()) {
                         (Some(column), Some(value)) => drop(cells.insert(column.clone(), value)),
                         (Some(_), None) => {}
                         (None, _) => {
-                            return Err(self
-                                .lexer
-                                .bad(line, "the row has more values than columns"));
+                            return Err(self.lexer.bad(line, "the row has more values than columns"));
                         }
                     }
                     place = place.saturating_add(1);
@@ -237,8 +234,7 @@ impl Lexer<'_> {
 
     fn comment(&mut self) -> Result<(), BadLine> {
         let line = self.line;
-        let end =
-            self.rest.find("*/").ok_or_else(|| self.bad(line, "the comment does not end"))?;
+        let end = self.rest.find("*/").ok_or_else(|| self.bad(line, "the comment does not end"))?;
         let (passed, rest) = self.rest.split_at(end.saturating_add(2));
         self.line = self.line.saturating_add(lines_in(passed));
         self.rest = rest;
