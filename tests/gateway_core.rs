@@ -344,10 +344,11 @@ fn lesson_18_who_used_much_is_slowed_down_and_is_fast_again_when_the_next_period
     let now = Clock::System.now();
     let next = now.checked_add(SignedDuration::from_secs(30)).unwrap();
     let mut heavy = ada();
-    heavy.terms.usage = serde_json::from_value(serde_json::json!({ "fair_use": { "window": "period", "tiers": [
+    heavy.terms.usage =
+        serde_json::from_value(serde_json::json!({ "fair_use": { "window": "period", "tiers": [
         { "above_octets": 3_000_000, "rates": { "down": 1_000_000, "up": 1_000_000 } },
     ] } }))
-    .unwrap();
+        .unwrap();
     let first = heavy.intervals[0].clone();
     heavy.intervals = vec![
         Interval { until: Some(next), ..first.clone() },

@@ -129,6 +129,17 @@ async fn a_subscriber_logs_in_by_keyboard_over_plain_pages_where_the_box_made_it
         ("/success", "Logged in, not connected")
     );
     phone.check("13-success").await;
+    phone.open(&format!("http://{NAME}/voucher?code=abcd-efgh-jkmn")).await;
+    assert_eq!(phone.heading().await, "Use a voucher");
+    phone.check("16-voucher").await;
+    phone.tab_to("#code").await;
+    phone.enter().await;
+    assert!(phone.body().await.contains("We do not know this code"));
+    phone.check("17-voucher-wrong").await;
+    phone.fill("#code", "not a code").await;
+    phone.click("form.card button").await;
+    assert!(phone.body().await.contains("twelve letters and digits"));
+    phone.check("18-voucher-no-code").await;
     phone.open(&format!("http://{NAME}/nowhere")).await;
     phone.check("14-nowhere").await;
     phone.open(&format!("http://{NAME}/plans")).await;

@@ -29,7 +29,12 @@ async fn pay(books: &Books, order: OrderId, of: SubscriberId, now: Timestamp) ->
     books.billing.till.pay_from_wallet(order, of, None, now).await.unwrap().status
 }
 
-async fn buy(books: &Books, of: SubscriberId, wish: Wish, now: Timestamp) -> Result<OrderStatus, BillingError> {
+async fn buy(
+    books: &Books,
+    of: SubscriberId,
+    wish: Wish,
+    now: Timestamp,
+) -> Result<OrderStatus, BillingError> {
     let order = books.order(of, wish, now).await?;
     Ok(pay(books, order.id, of, now).await)
 }
@@ -95,7 +100,11 @@ async fn a_top_up_is_paid_invoiced_and_ends_with_its_own_validity() {
     assert_eq!(buy(&books, ada, boost(), last).await.unwrap(), OrderStatus::Fulfilled);
     let held = books.service_of(service).await;
     assert_eq!(verdict(&held, 1_250, last), Ok(Some(400)));
-    assert_eq!(held.extras.top_ups[1].until, Some(at("2026-06-01T10:00:00Z")), "with the period at the latest");
+    assert_eq!(
+        held.extras.top_ups[1].until,
+        Some(at("2026-06-01T10:00:00Z")),
+        "with the period at the latest"
+    );
     assert_eq!(invoices(&books).await.len(), 3);
     books.must_be_right().await;
 }
@@ -151,7 +160,11 @@ async fn a_pause_stops_the_clock_of_what_is_paid_and_nothing_is_billed_meanwhile
     let held = books.service_of(service).await;
     assert_eq!(verdict(&held, 0, resumed), Ok(None));
     let interval = &held.intervals[0];
-    assert_eq!((held.intervals.len(), interval.from), (1, now), "the same period goes on, with the use it had");
+    assert_eq!(
+        (held.intervals.len(), interval.from),
+        (1, now),
+        "the same period goes on, with the use it had"
+    );
     assert_eq!(interval.until, Some(at("2026-09-01T10:00:00Z")), "21 days were left, and 21 days are");
     till.run_cycle(at("2026-08-31T10:00:00Z")).await.unwrap();
     assert_eq!(books.wallet(ada).await, 40_000);
@@ -181,7 +194,10 @@ async fn a_post_paid_period_ends_later_by_as_much_as_it_was_paused() {
 fn free_octets_are_noted_beside_what_they_are_part_of() {
     assert!(SESSION_TO_DAY.iter().all(|pair| FREE_SESSION_TO_DAY.contains(pair)));
     let names = ["down_octets", "up_octets", "seconds", "free_octets"];
-    let free: Vec<usize> =
-        FREE_SESSION_TO_DAY.iter().filter(|(_, to)| names[*to] == "free_octets").map(|(from, _)| *from).collect();
+    let free: Vec<usize> = FREE_SESSION_TO_DAY
+        .iter()
+        .filter(|(_, to)| names[*to] == "free_octets")
+        .map(|(from, _)| *from)
+        .collect();
     assert_eq!(free, [0, 1], "octets of both directions, not time");
 }

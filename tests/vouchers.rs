@@ -158,7 +158,7 @@ async fn codes_are_handed_out_for_a_short_time_and_then_nobody_knows_them() {
     }
     edge.hand.advance(Duration::from_secs(15 * 60));
     let late = edge.console.post(&format!("{path}/codes"), json!({})).await;
-    assert_eq!(late.refusal(422), "rule_violation");
+    assert_eq!(late.refusal(422), "business_rule_violation");
     edge.app.reception.vouchers().carry_on(edge.app.clock.now()).await.unwrap();
     assert_eq!(edge.console.get(&path).await.expect(200)["codes_until"], Value::Null);
     use_code(&edge, &codes[3], None, "a device").await.unwrap();
@@ -231,7 +231,7 @@ async fn guessing_is_locked_out_for_whoever_guesses_and_told_with_a_wait() {
         edge.hand.advance(Duration::from_secs(1));
     }
     let locked = redeem(&codes[0]).await;
-    assert_eq!(locked.refusal(429), "rate_limited");
+    assert_eq!(locked.refusal(429), "rate_limit_exceeded");
     let wait: u64 = locked.header("retry-after").unwrap().parse().unwrap();
     assert!((290..=300).contains(&wait), "{wait}");
     assert!(use_code(&edge, "ABCD-EFGH-JKMF", None, "another device").await.is_err());
@@ -239,7 +239,11 @@ async fn guessing_is_locked_out_for_whoever_guesses_and_told_with_a_wait() {
     redeem(&codes[0]).await.expect(200);
     assert_eq!(redeem("not a code").await.refusal(422), "validation_error");
     let stranger = edge.client.post("/api/v1/vouchers/redeem", json!({ "code": codes[0] })).await;
-    assert_eq!(stranger.refusal(422), "rule_violation", "from elsewhere nobody starts a voucher's time");
+    assert_eq!(
+        stranger.refusal(422),
+        "business_rule_violation",
+        "from elsewhere nobody starts a voucher's time"
+    );
 }
 
 /// An agent with 10 % and this float, logged in; their id and client.
@@ -295,11 +299,11 @@ async fn rule_18_an_agent_pays_450_of_500_and_keeps_50() {
     let lines = edge.console.get("/api/v1/ledger/postings").await.expect(200)["items"][0]["lines"].clone();
     let amount = |account: &str| {
         let line = lines.as_array().unwrap().iter().find(|line| line["account"] == account);
-        line.unwrap_or_else(|| panic!("{account}: {lines}"))["amount"].clone()
+        line.unwrap_or_else(|| panic!("{account}: {lines}"))["amount_minor"].clone()
     };
-    assert_eq!(amount(&format!("agent_float:{id}")), "4.50");
-    assert_eq!(amount("commission"), "0.50");
-    assert_eq!(amount("revenue"), "-5.00");
+    assert_eq!(amount(&format!("agent_float:{id}")), 450);
+    assert_eq!(amount("commission"), 50);
+    assert_eq!(amount("revenue"), -500);
     let statement = ada.get(&format!("/api/v1/agents/{id}/statement")).await.expect(200);
     let floats: Vec<_> = statement["items"].as_array().unwrap().iter().map(|line| &line["float"]).collect();
     assert_eq!(floats, ["15.50", "20.00"]);
@@ -344,7 +348,7 @@ async fn an_agent_sees_sells_and_counts_as_themselves_only() {
     let sale = ada.post(SALES, json!({ "batch": ready["code"], "numbers": [1, 2] })).await.expect(201);
     assert_eq!((&sale["numbers"], &sale["codes"]), (&json!([1, 2]), &json!([])));
     let taken = eve.post(SALES, json!({ "batch": ready["code"], "numbers": [2] })).await;
-    assert_eq!(taken.refusal(422), "rule_violation", "a card is sold once");
+    assert_eq!(taken.refusal(422), "business_rule_violation", "a card is sold once");
     assert_eq!(ada.get(SALES).await.expect(200)["total"], 1);
     assert_eq!(eve.get(SALES).await.expect(200)["total"], 0);
     assert_eq!(eve.get(&format!("{SALES}?seller={ada_id}")).await.refusal(404), "not_found");
@@ -354,7 +358,7 @@ async fn an_agent_sees_sells_and_counts_as_themselves_only() {
     let shift = ada.post("/api/v1/shifts", json!({ "opening": "1.00" })).await.expect(201);
     let close = format!("/api/v1/shifts/{}/close", shift["id"].as_str().unwrap());
     assert_eq!(eve.post(&close, json!({ "counted": "0" })).await.refusal(404), "not_found");
-    assert_eq!(ada.post("/api/v1/shifts", json!({})).await.refusal(422), "rule_violation");
+    assert_eq!(ada.post("/api/v1/shifts", json!({})).await.refusal(422), "business_rule_violation");
     ada.post(SALES, json!({ "batch": ready["code"], "count": 2 })).await.expect(201);
     let closed = ada.post(&close, json!({ "counted": "10.50", "note": "one coin short" })).await.expect(200);
     assert_eq!(
@@ -367,7 +371,7 @@ async fn an_agent_sees_sells_and_counts_as_themselves_only() {
     let stopped = json!({ "commission_ppm": 100_000, "is_active": false });
     edge.console.put(&format!("/api/v1/agents/{eve_id}"), stopped).await.expect(200);
     let refused = eve.post(SALES, json!({ "batch": ready["code"] })).await;
-    assert_eq!(refused.refusal(422), "rule_violation");
+    assert_eq!(refused.refusal(422), "business_rule_violation");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -388,7 +392,8 @@ async fn a_cashiers_drawer_is_counted_against_the_ledger_and_the_difference_is_b
     let posting = edge.console.get("/api/v1/ledger/postings").await.expect(200)["items"][0].clone();
     let cash = format!("cash:{}", login["user"]["id"].as_str().unwrap());
     let text = posting.to_string();
-    assert!(text.contains("cash_difference") && text.contains(&cash) && text.contains("1.00"), "{text}");
+    let line = |account: &str, amount: i64| format!("{{\"account\":\"{account}\",\"amount_minor\":{amount},");
+    assert!(text.contains(&line(&cash, -100)) && text.contains(&line("cash_difference", 100)), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -189,7 +189,10 @@ mod tests {
 
     fn paused(mut intervals: Vec<Interval>, from: i64, to: i64) -> Vec<Interval> {
         cut(&mut intervals, at(from));
-        assert!(!intervals.iter().any(|one| one.covers(at(from)) || one.covers(at(to))), "nothing runs meanwhile");
+        assert!(
+            !intervals.iter().any(|one| one.covers(at(from)) || one.covers(at(to))),
+            "nothing runs meanwhile"
+        );
         let lasted = SignedDuration::from_secs(to - from);
         give_back(&mut intervals, at(from), |one| Ok(one.checked_add(lasted).unwrap())).unwrap();
         intervals
@@ -197,7 +200,8 @@ mod tests {
 
     #[test]
     fn what_was_left_is_given_back_to_the_second_and_as_the_same_period() {
-        let bought = vec![interval(0, Some(50), "a"), interval(50, Some(100), "b"), interval(100, Some(200), "c")];
+        let bought =
+            vec![interval(0, Some(50), "a"), interval(50, Some(100), "b"), interval(100, Some(200), "c")];
         let after = paused(bought, 70, 1_070);
         let expected =
             [interval(0, Some(50), "a"), interval(50, Some(1_100), "b"), interval(1_100, Some(1_200), "c")];

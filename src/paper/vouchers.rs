@@ -94,7 +94,7 @@ fn ticket(
     let link = address(settings, &format!("/voucher?code={}", escaped(&one.code)));
     let link = link.map(|url| Code::of(&url).ok_or(PaperError::TooLong)).transpose()?;
     let place = address(settings, "/voucher").unwrap_or_default();
-    let place = place.split_once("://").map_or(place.clone(), |(_, rest)| rest.to_owned());
+    let place = place.split_once("://").map_or(place.as_str(), |(_, rest)| rest).to_owned();
     let price = one.price.map(priced).unwrap_or_default();
     let lines = [price, one.valid.clone(), one.redeem_by.clone()];
     Ok(Ticket {

@@ -344,8 +344,13 @@ impl Nas {
 
     /// The octets of a login and what answers them.
     pub fn login(&mut self, password: &str) -> (Vec<u8>, Expectation) {
+        self.login_as("ada", password)
+    }
+
+    /// The same for another name.
+    pub fn login_as(&mut self, name: &str, password: &str) -> (Vec<u8>, Expectation) {
         self.identifier = self.identifier.wrapping_add(1);
-        let login = Login { user_name: b"ada", password: password.as_bytes(), method: Method::Pap };
+        let login = Login { user_name: name.as_bytes(), password: password.as_bytes(), method: Method::Pap };
         let bytes = || self.entropy.bytes::<16>().unwrap();
         let random = LoginRandom { authenticator: bytes(), challenge: bytes(), peer_challenge: bytes() };
         let mut buffer = [0; 4096];
