@@ -15,6 +15,7 @@ use crate::domain::money::Currency;
 use crate::store::Store;
 use crate::store::vault::Vault;
 
+pub mod add_ons;
 pub mod audit;
 pub mod billing_form;
 pub mod directory;
