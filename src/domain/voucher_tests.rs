@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::entitlement::{Facts, Usage, entitle};
+use crate::domain::entitlement::{Facts, Usage, Used, entitle};
 use crate::domain::plan::{Validity, ValidityUnit};
 use crate::domain::refusal::Refusal;
 use crate::domain::service::Phase;
@@ -53,13 +53,16 @@ fn rule_23_a_24_h_voucher_ends_24_h_after_its_first_use_whatever_the_disconnects
     let first = voucher.used.clone().unwrap();
     assert_eq!(first.until, at("2026-05-02T10:00:00Z"));
     let intervals = [voucher.interval(first.from, first.until)];
+    let zone = lagos();
     let facts = |usage| Facts {
         standing: Standing::Open,
         phase: Phase::Active,
         terms: &batch.terms,
         locks: &[],
         intervals: &intervals,
-        usage,
+        top_ups: &[],
+        used: Used { period: usage, window: usage },
+        zone: &zone,
     };
     let nothing = Usage::default();
     for moment in ["2026-05-01T10:00:00Z", "2026-05-01T23:00:00Z", "2026-05-02T09:59:59.999Z"] {
@@ -69,7 +72,7 @@ fn rule_23_a_24_h_voucher_ends_24_h_after_its_first_use_whatever_the_disconnects
     }
     assert_eq!(entitle(&facts(nothing), first.until), Err(Refusal::Expired { at: first.until }));
     assert_eq!(voucher.state(&batch, false, first.until), VoucherState::Expired);
-    let spent = Usage { down_octets: 999, up_octets: 1, seconds: 0 };
+    let spent = Usage { down_octets: 999, up_octets: 1, ..Usage::default() };
     assert_eq!(entitle(&facts(spent), first.from), Err(Refusal::QuotaSpent));
     assert_eq!(voucher.state(&batch, true, first.from), VoucherState::Exhausted);
 }
