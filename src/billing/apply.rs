@@ -128,5 +128,6 @@ async fn lift(leaf: &mut Leaf, id: ServiceId, now: Timestamp) -> Result<(), Bill
         return Ok(());
     }
     let payload = json!({ "customer_id": service.subscriber_id, "reason": LockReason::Overdue.name() });
+    leaf.note_restored(id);
     leaf.change(|unit| Ok(unit.event("service.restored", id, payload)))
 }

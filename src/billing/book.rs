@@ -53,6 +53,7 @@ pub struct Leaf {
     unit: Unit,
     entries: Vec<Entry>,
     contracts: BTreeMap<ServiceId, Contract>,
+    restored: Vec<ServiceId>,
 }
 
 /// A place in a leaf.
@@ -86,7 +87,8 @@ impl Book {
     pub async fn open(&self) -> Leaf {
         let desk = Arc::clone(&self.desk).lock_owned().await;
         let (store, entropy) = (self.store.clone(), self.entropy.clone());
-        Leaf { store, entropy, desk, unit: Unit::natural(), entries: Vec::new(), contracts: BTreeMap::new() }
+        let (unit, entries, restored) = (Unit::natural(), Vec::new(), Vec::new());
+        Leaf { store, entropy, desk, unit, entries, contracts: BTreeMap::new(), restored }
     }
 
     /// What an account stands at, minor units, debit positive.
@@ -173,6 +175,23 @@ impl Leaf {
             Place::Occupied(known) => Ok(known.into_mut()),
             Place::Vacant(place) => Ok(place.insert(Contract::read(&self.store, id, now).await?)),
         }
+    }
+
+    /// Adds what another room has made ready.
+    pub(super) fn add(&mut self, more: Unit) {
+        self.unit.expect.extend(more.expect);
+        self.unit.ops.extend(more.ops);
+        self.unit.events.extend(more.events);
+    }
+
+    /// Notes that a lock for debt fell.
+    pub(super) fn note_restored(&mut self, id: ServiceId) {
+        self.restored.push(id);
+    }
+
+    /// The services whose locks fell; asked once.
+    pub(super) fn restored(&mut self) -> Vec<ServiceId> {
+        std::mem::take(&mut self.restored)
     }
 
     /// How much this leaf holds, so that whoever gathers many decisions in one can stop in time.

@@ -229,6 +229,7 @@ impl Till {
         };
         leaf.post(from_wallet(subscriber, spent, format!("order:{id}"), "Paid from the wallet"));
         open.write(&mut leaf, now).await?;
+        self.tell_restored(&mut leaf, now).await?;
         if let Some(extra) = extra {
             leaf.change(|unit| extra(unit, &done))?;
         }

@@ -26,6 +26,7 @@ use crate::domain::service::{Phase, Service};
 use crate::domain::subscriber::Subscriber;
 use crate::domain::subscription::{CarriedLine, Subscription};
 use crate::domain::tax::{Item, Quote, quote};
+use crate::notify::news::News;
 use crate::store::contract::{IndexValue, Page, Range, Record};
 use crate::store::tables::money::Subscriptions;
 
@@ -244,6 +245,12 @@ impl Till {
             let payload = json!({ "customer_id": subscriber_id, "needs": quote.total.decimal(),
                 "currency": quote.total.currency.code(), "ends_at": end });
             leaf.change(|unit| Ok(unit.event("subscription.renewal_failed", id, payload)))?;
+            let (plan, amount, balance) = (terms.name.to_string(), quote.total, has);
+            let news = match end.filter(|end| *end > now) {
+                Some(at) => News::LowBalance { plan, amount, balance, at },
+                None => News::RenewalFailed { plan, amount, balance, until: end.unwrap_or(now) },
+            };
+            self.news(leaf, subscriber_id, news, now).await;
             return Ok(Turn::Refused);
         }
         let zone = &self.settings.zone;
@@ -269,6 +276,10 @@ impl Till {
             "customer_id": subscriber_id, "from": interval.from, "until": interval.until, "source": source,
         });
         leaf.change(|unit| Ok(unit.event("service.paid", id, payload)))?;
+        if let Some(until) = interval.until {
+            let news = News::Renewed { plan: terms.name.to_string(), amount: total, until };
+            self.news(leaf, subscriber_id, news, now).await;
+        }
         Ok(Turn::Renewed)
     }
 
@@ -346,6 +357,9 @@ impl Till {
         let paid = Money { minor: bill.paid, ..bill.quote.total };
         let invoice = self.shop.documents.invoice(leaf, numbers, bill, now).await?;
         leaf.post(from_wallet(subscriber_id, paid, format!("wallet:{}", invoice.id), "Paid from the wallet"));
+        let (number, due) = (invoice.number.clone().unwrap_or_default(), invoice.due_at.unwrap_or(now));
+        let news = News::InvoiceIssued { number, amount: invoice.quote.total, due };
+        self.news(leaf, subscriber_id, news, now).await;
         Ok(())
     }
 

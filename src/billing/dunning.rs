@@ -130,7 +130,7 @@ impl Till {
                 }
             }
         }
-        if run.bitten > 0 {
+        if run.bitten > 0 || run.told > 0 {
             (self.wake)();
         }
         Ok(run)
@@ -295,7 +295,7 @@ impl Till {
         }
         if let Some(step) = next.tell {
             standing.dunned.told = Some(step);
-            self.tell(leaf, &standing, step, now).await?;
+            self.tell_step(leaf, &standing, step, now).await?;
         }
         standing.next_dunning_at = next.at;
         let payload = json!({
@@ -332,20 +332,6 @@ impl Till {
         let source = format!("dunning:{}:{}", standing.invoice_id, now.as_millisecond());
         self.apply_wallet(leaf, subscriber, &source, now).await?;
         Ok(true)
-    }
-}
-
-impl Till {
-    /// Tells a subscriber of a step, in the commit of the step.
-    async fn tell(
-        &self,
-        leaf: &mut Leaf,
-        standing: &InvoiceStanding,
-        step: Step,
-        now: Timestamp,
-    ) -> Result<(), BillingError> {
-        let _ = (leaf, standing, step, now);
-        Ok(())
     }
 }
 

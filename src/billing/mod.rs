@@ -29,6 +29,7 @@ pub mod settings;
 pub mod settle;
 pub mod shop;
 pub mod subscribing;
+mod tell;
 mod top_up;
 pub mod voucher;
 pub mod wallet;
@@ -36,6 +37,7 @@ pub mod wallet;
 use std::sync::Arc;
 
 use crate::base::entropy::Entropy;
+use crate::notify::bulletin::Bulletin;
 use crate::store::Store;
 
 pub use crate::store::listing::{Listed, Window};
@@ -64,6 +66,13 @@ pub struct Billing {
 }
 
 impl Billing {
+    /// The same, telling subscribers by this.
+    #[must_use]
+    pub fn telling(mut self, bulletin: Bulletin) -> Self {
+        self.till.bulletin = Some(bulletin);
+        self
+    }
+
     /// Puts the parts together; `wake` is called after money has changed what somebody may do.
     #[must_use]
     pub fn new(
@@ -80,6 +89,7 @@ impl Billing {
             book: book.clone(),
             shop: shop.clone(),
             settings: settings.clone(),
+            bulletin: None,
             wake,
         };
         let attempts = Attempts::new(attempts::Parts {

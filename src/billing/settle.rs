@@ -22,6 +22,7 @@ use crate::domain::ledger::{Account, Entry, PostingKind};
 use crate::domain::money::Money;
 use crate::domain::order::{Order, OrderStatus, Purchase};
 use crate::domain::payment::{Confirmation, Outcome, Payment, PaymentStatus};
+use crate::notify::news::News;
 use crate::store::Store;
 use crate::store::contract::{CommitError, IndexValue, Page, Range, Record, Unit};
 use crate::store::tables::money::{Orders, Payments, provider_key};
@@ -34,6 +35,8 @@ pub struct Till {
     pub(super) book: Book,
     pub(super) shop: Shop,
     pub(super) settings: Settings,
+    /// Tells subscribers, where somebody does.
+    pub(super) bulletin: Option<crate::notify::bulletin::Bulletin>,
     /// Wakes whoever carries out what was paid.
     pub(super) wake: Arc<dyn Fn() + Send + Sync>,
 }
@@ -213,6 +216,9 @@ impl Till {
         let to_wallet = amount.checked_sub(to_receivable)?;
         leaf.post(self.entry(&payment, amount, subscriber, to_receivable, to_wallet)?);
         open.write(&mut leaf, now).await?;
+        let reference = payment.reference.clone();
+        self.news(&mut leaf, subscriber, News::Receipt { amount, at: now, reference }, now).await;
+        self.tell_restored(&mut leaf, now).await?;
         if to_wallet.minor > 0 {
             self.wake_renewals(&mut leaf, subscriber, now).await?;
         }

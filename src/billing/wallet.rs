@@ -163,7 +163,8 @@ impl Till {
         let mut open = Open::of(&self.store, subscriber).await?;
         let spent = open.pay(Money { minor: holds, currency: self.settings.currency }, &[], now)?;
         leaf.post(from_wallet(subscriber, spent, format!("{source}/applied"), "Onto open invoices"));
-        open.write(leaf, now).await
+        open.write(leaf, now).await?;
+        self.tell_restored(leaf, now).await
     }
 
     fn must_be_positive(&self, amount: Money) -> Result<(), BillingError> {

@@ -138,8 +138,15 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     let access = open_access(&world, snapshot).await?;
     let health = Health::new();
     let due = Activator::new();
-    let wired =
-        gateway::Wiring { access: &access, clock: &clock, entropy: &entropy, health: &health, due: &due };
+    let (cycle, paid) = (Activator::new(), Activator::new());
+    let wired = gateway::Wiring {
+        access: &access,
+        clock: &clock,
+        entropy: &entropy,
+        health: &health,
+        due: &due,
+        paid: &paid,
+    };
     let enforcer = closed.map(|closed| gateway::start(closed, &wired)).transpose()?;
     if enforcer.is_none() {
         gateway::end_what_it_left(&access, clock.now()).await?;
@@ -147,7 +154,6 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     let passwords = passwords(&config, &entropy)?;
     let post = desk::post(&config, &store, &vault, &entropy)?;
     let enforcing = enforcer.as_ref();
-    let (cycle, paid) = (Activator::new(), Activator::new());
     let front = Front {
         access: &access,
         enforcer: enforcing,
@@ -416,7 +422,7 @@ fn build_app(world: &World<'_>, front: &Front<'_>) -> Result<App, super::Payment
     let catalogue = Catalogue::new(store, entropy, vault, site.currency, &site.timezone, prover);
     let subscribers = Subscribers::new(store.clone(), entropy.clone(), passwords.clone());
     let billing =
-        super::money::billing(&Money { config, store, entropy, catalogue: &catalogue, cycle, paid });
+        super::money::billing(&Money { config, store, entropy, catalogue: &catalogue, cycle, paid, post });
     let gateways = super::payments::providers(&config.payments)?;
     let billing = billing.with_gateways(gateways, desk::origin(config));
     let reception = desk::reception(&Desk {

@@ -62,6 +62,8 @@ pub(super) struct Wiring<'a> {
     pub(super) health: &'a Health,
     /// Wakes whoever ends sessions that are due.
     pub(super) due: &'a Activator,
+    /// Wakes whoever brings devices online whose service was paid.
+    pub(super) paid: &'a Activator,
 }
 
 /// Starts the worker, which brings the kernel in step at once.
@@ -101,7 +103,7 @@ pub(super) fn tasks(own: &Own<'_>, wiring: &Wiring<'_>) -> Result<Vec<JoinHandle
         own.jobs.start(garden, Activator::new(), now, wiring.clock.clone(), stop())?,
         own.jobs.start(end_due, wiring.due.clone(), now, wiring.clock.clone(), stop())?,
         own.jobs.start(ground, Activator::new(), now, wiring.clock.clone(), stop())?,
-        follow(own.store, wiring.access, own.enforcer, wiring.due, own.stop),
+        follow(own.store, wiring.access, own.enforcer, (wiring.due, wiring.paid), own.stop),
     ])
 }
 
@@ -193,11 +195,11 @@ pub(super) fn follow(
     store: &Store,
     access: &Arc<Access>,
     enforcer: &Enforcer,
-    due: &Activator,
+    (due, paid): (&Activator, &Activator),
     stop: &CancellationToken,
 ) -> JoinHandle<()> {
     let (store, access, stop) = (store.clone(), Arc::clone(access), stop.clone());
-    let (enforcer, due) = (enforcer.clone(), due.clone());
+    let (enforcer, due, paid) = (enforcer.clone(), due.clone(), paid.clone());
     tokio::spawn(async move {
         let mut seen = store.last_seq();
         loop {
@@ -209,13 +211,19 @@ pub(super) fn follow(
             if waited.is_err() {
                 return;
             }
-            seen = pass_on(&store, seen, &access, &enforcer, &due).await;
+            seen = pass_on(&store, seen, &access, &enforcer, (&due, &paid)).await;
         }
     })
 }
 
 /// Wakes whom the next events concern; gives the position after them.
-async fn pass_on(store: &Store, seen: u64, access: &Access, enforcer: &Enforcer, due: &Activator) -> u64 {
+async fn pass_on(
+    store: &Store,
+    seen: u64,
+    access: &Access,
+    enforcer: &Enforcer,
+    (due, paid): (&Activator, &Activator),
+) -> u64 {
     let events = match store.changes(seen, EVENTS_AT_ONCE).await {
         Ok(events) => events,
         Err(error) => {
@@ -223,6 +231,7 @@ async fn pass_on(store: &Store, seen: u64, access: &Access, enforcer: &Enforcer,
             tracing::warn!(%error, "The feed of changes could not be read");
             enforcer.wake();
             due.pull();
+            paid.pull();
             return store.last_seq();
         }
     };
@@ -236,6 +245,7 @@ async fn pass_on(store: &Store, seen: u64, access: &Access, enforcer: &Enforcer,
     }
     if concerned {
         due.pull();
+        paid.pull();
     }
     after
 }

@@ -17,6 +17,8 @@ use crate::config::{Config, Series};
 use crate::domain::ids::ServiceId;
 use crate::domain::invoice::Party;
 use crate::domain::subscriber::Address;
+use crate::notify::Post;
+use crate::notify::bulletin::Bulletin;
 use crate::reception::Reception;
 use crate::reception::resume::Resumed;
 use crate::store::Store;
@@ -29,18 +31,21 @@ pub(super) struct Money<'a> {
     pub(super) catalogue: &'a Catalogue,
     pub(super) cycle: &'a Activator,
     pub(super) paid: &'a Activator,
+    pub(super) post: &'a Post,
 }
 
 /// The ISP's business. What money changes is carried out by provisioning and, over the feed, by the gateway.
 pub(super) fn billing(parts: &Money<'_>) -> Billing {
     let provisioning = parts.catalogue.provisioning.clone();
-    let (cycle, paid) = (parts.cycle.clone(), parts.paid.clone());
+    let (cycle, paid, post) = (parts.cycle.clone(), parts.paid.clone(), parts.post.clone());
     let wake = Arc::new(move || {
         provisioning.wake();
         cycle.pull();
         paid.pull();
+        post.wake();
     });
-    Billing::new(parts.store, parts.entropy, &settings(parts.config), wake)
+    let bulletin = Bulletin::new(parts.post.clone());
+    Billing::new(parts.store, parts.entropy, &settings(parts.config), wake).telling(bulletin)
 }
 
 fn settings(config: &Config) -> Settings {

@@ -18,6 +18,7 @@ use crate::domain::audit::Actor;
 use crate::domain::device::Device;
 use crate::domain::ids::{ServiceId, SignupId, SubscriberId};
 use crate::domain::plan::{BillingMode, Plan, PlanTerms};
+use crate::domain::refusal::Refusal;
 use crate::domain::service::{Addresses, Phase};
 use crate::domain::signup::{
     CodeRefusal, MOST_WRONG_OF_ADDRESS, PER_ADDRESS, Signup, SignupStage, WRONG_OF_ADDRESS_WITHIN, is_free,
@@ -311,10 +312,28 @@ impl Reception {
                     None => ConfirmOutcome::Provisioning,
                 }
             }
-            (false, Some(service)) => self.stands(service).await?,
+            (false, Some(service)) => {
+                self.waits_here(service, device, now).await?;
+                self.stands(service).await?
+            }
             (false, None) => confirmed.outcome,
         };
         Ok(Confirmed { outcome, ..confirmed })
+    }
+
+    /// The device that signed up goes online by itself once the service is paid.
+    async fn waits_here(
+        &self,
+        service: ServiceId,
+        device: Option<&Device>,
+        now: Timestamp,
+    ) -> Result<(), SignupError> {
+        let Some(device) = device else { return Ok(()) };
+        if let Some(record) = self.0.store.get::<Services>(&service).await? {
+            let waiting = super::resume::waiting(device, &record.body, now);
+            self.wait_for_money(waiting, Refusal::NothingPaid).await;
+        }
+        Ok(())
     }
 
     async fn online_or(
