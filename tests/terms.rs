@@ -5,6 +5,7 @@
 mod books;
 
 use books::{Books, at, ngn, terms};
+use dotmac_edge::billing::subscribing::PlanChange;
 use dotmac_edge::billing::{BillingError, Wish};
 use dotmac_edge::domain::entitlement::{Facts, Usage, Used, entitle, period_start};
 use dotmac_edge::domain::ids::{OrderId, ServiceId, SubscriberId};
@@ -170,6 +171,74 @@ async fn a_pause_stops_the_clock_of_what_is_paid_and_nothing_is_billed_meanwhile
     assert_eq!(books.wallet(ada).await, 40_000);
     till.run_cycle(at("2026-09-01T10:00:00Z")).await.unwrap();
     assert_eq!(books.wallet(ada).await, 30_000);
+    books.must_be_right().await;
+}
+
+#[tokio::test]
+async fn rule_10_days_that_a_pause_gave_back_are_priced_as_the_days_that_were_sold() {
+    let books = Books::open();
+    let now = at("2026-05-01T10:00:00Z");
+    let ada = books.subscriber(now).await;
+    let service = books.service(ada, terms(310_000, MONTH), now).await;
+    books.cash(ada, 400_000, now).await;
+    buy(&books, ada, Wish::Period(service), now).await.unwrap();
+    let till = &books.billing.till;
+    till.pause(service, "Ada Obi", None, at("2026-05-11T10:00:00Z")).await.unwrap();
+    till.unpause(service, None, at("2026-08-11T10:00:00Z")).await.unwrap();
+    let dearer = books.plan("fast", terms(620_000, MONTH), now).await;
+    let order =
+        books.order(ada, Wish::ChangePlan(service, dearer), at("2026-08-11T12:00:00Z")).await.unwrap();
+    let prices: Vec<i64> = order.quote.lines.iter().map(|line| line.price.minor).collect();
+    assert_eq!(prices, [-210_000, 420_000], "21 of 31 days");
+}
+
+#[tokio::test]
+async fn rule_11_days_of_a_trial_are_credited_to_nobody() {
+    let books = Books::open();
+    let now = at("2026-05-01T10:00:00Z");
+    let ada = books.subscriber(now).await;
+    let mut plan = terms(310_000, MONTH);
+    plan.billing.trial_days = 7;
+    let service = books.service(ada, plan, now).await;
+    assert!(books.billing.till.begin_trial(service, ada, now).await.unwrap());
+    let dearer = books.plan("fast", terms(620_000, MONTH), now).await;
+    let order = books.order(ada, Wish::ChangePlan(service, dearer), now).await.unwrap();
+    assert_eq!(order.total(), ngn(0));
+}
+
+#[tokio::test]
+async fn rule_12_a_cheaper_plan_waits_a_later_wish_replaces_it_and_it_can_be_taken_back() {
+    let books = Books::open();
+    let now = at("2026-05-01T10:00:00Z");
+    let ada = books.subscriber(now).await;
+    let service = books.service(ada, terms(10_000, MONTH), now).await;
+    books.cash(ada, 50_000, now).await;
+    buy(&books, ada, Wish::Period(service), now).await.unwrap();
+    let (small, tiny) = (
+        books.plan("small", terms(5_000, MONTH), now).await,
+        books.plan("tiny", terms(2_000, MONTH), now).await,
+    );
+    let till = &books.billing.till;
+    let end = Some(at("2026-06-01T10:00:00Z"));
+    let pending = async || {
+        let held = till.subscription(service).await.unwrap().unwrap();
+        held.pending.map(|plan| plan.plan_code.to_string())
+    };
+    assert_eq!(till.change_plan(service, ada, small, None, now).await.unwrap(), PlanChange::Next { at: end });
+    assert_eq!(pending().await.as_deref(), Some("small"));
+    till.keep_plan(service, ada, now).await.unwrap();
+    assert_eq!(pending().await, None);
+    till.change_plan(service, ada, small, None, now).await.unwrap();
+    till.change_plan(service, ada, tiny, None, now).await.unwrap();
+    assert_eq!(pending().await.as_deref(), Some("tiny"));
+    assert_eq!(
+        books.service_of(service).await.plan_code.as_str(),
+        "home-20",
+        "until the boundary nothing changes"
+    );
+    till.run_cycle(at("2026-06-01T10:00:00Z")).await.unwrap();
+    assert_eq!(books.service_of(service).await.plan_code.as_str(), "tiny");
+    assert_eq!(books.wallet(ada).await, 38_000, "no credit for the old, and the new at its own price");
     books.must_be_right().await;
 }
 

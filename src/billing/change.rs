@@ -4,8 +4,8 @@
 //! one, by whole days of the site's calendar. A cheaper one waits for the next period, so that nobody is paid for
 //! leaving. The one rule: the period and its anchor stay as they are.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::contract::Contract;
@@ -16,7 +16,9 @@ use crate::domain::ids::PlanId;
 use crate::domain::invoice::LineSubject;
 use crate::domain::money::Money;
 use crate::domain::order::Purchase;
+use crate::domain::period::Period;
 use crate::domain::plan::{Plan, PlanTerms, ProrationPolicy, ValidityUnit};
+use crate::domain::proration::{Share, prorate};
 use crate::domain::service::{IntervalState, Service};
 use crate::domain::tax::{Quote, quote};
 use crate::domain::text::Code;
@@ -113,23 +115,32 @@ fn prorated(
     let zero = Money::zero(old.currency);
     let (mut credit, mut charge) = (zero, zero);
     let paid = service.intervals.iter().filter(|one| one.state == IntervalState::Active);
+    // A trial was not paid: nothing of it is credited, and it goes on under the new plan.
+    let paid = paid.filter(|one| one.source != super::subscribing::TRIAL);
     for interval in paid.filter(|one| one.until.is_some_and(|until| until > now)) {
         let Some(until) = interval.until else { continue };
-        let (whole, left) = days(interval.from, until, now, zone);
-        credit = credit.checked_add(old.scaled(left, whole)?)?;
-        charge = charge.checked_add(new.scaled(left, whole)?)?;
+        let (whole, left) = days(sold_from(service, interval.from, until, zone), until, now, zone);
+        let lines = prorate(Share { left, whole }, old, old, new)?;
+        credit = credit.checked_add(lines.credit)?;
+        charge = charge.checked_add(lines.charge)?;
     }
     Ok((credit, charge))
+}
+
+/// Where a period would have begun that ends then: later than it did where it was paused meanwhile, since its price is
+/// for the days that were sold.
+fn sold_from(service: &Service, from: Timestamp, until: Timestamp, zone: &TimeZone) -> Timestamp {
+    let Some(end) = service.terms.period().end(from, zone) else { return from };
+    let paused = until.duration_since(end);
+    // Months differ by up to three days without any pause.
+    if paused <= MONTHS_DIFFER { from } else { from.checked_add(paused).unwrap_or(from) }
 }
 
 /// Days of a period, and those left of it from the day of `now` on, by the site's calendar. The time of day does
 /// not matter.
 pub(super) fn days(from: Timestamp, until: Timestamp, now: Timestamp, zone: &TimeZone) -> (i64, i64) {
-    let date = |at: Timestamp| at.to_zoned(zone.clone()).date();
-    let between = |a: jiff::civil::Date, b: jiff::civil::Date| i64::from((b - a).get_days());
-    let whole = between(date(from), date(until)).max(1);
-    let begin = date(now).max(date(from));
-    (whole, between(begin, date(until)).clamp(0, whole))
+    let share = Share::of(Period { from, until }, now, ValidityUnit::Days, zone);
+    (share.whole, share.left)
 }
 
 /// Gives a service its new plan.
@@ -153,6 +164,9 @@ pub(super) fn give(
     let until = grant::paid_until(service, now).flatten();
     Ok((LineSubject { service_id: Some(service.id), from: Some(now), until }, payload))
 }
+
+/// Between the longest and the shortest month.
+const MONTHS_DIFFER: SignedDuration = SignedDuration::from_hours(4 * 24);
 
 #[cfg(test)]
 mod tests {

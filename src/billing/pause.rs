@@ -172,7 +172,7 @@ fn give_back(
 }
 
 /// Marks the source of an interval that waits for the end of a pause.
-const PUT_BY: &str = "paused:";
+pub(super) const PUT_BY: &str = "paused:";
 
 #[cfg(test)]
 mod tests {

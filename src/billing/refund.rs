@@ -387,8 +387,13 @@ async fn cut(
         Err(BillingError::NotFound { .. }) => return Ok(()),
         contract => contract?,
     };
-    for interval in contract.service.intervals.iter_mut().filter(|one| one.source == source) {
+    // What a pause has put by goes, too, and so does a top-up.
+    let is_of = |held: &str| held == source || held.strip_prefix(super::pause::PUT_BY) == Some(source);
+    for interval in contract.service.intervals.iter_mut().filter(|one| is_of(&one.source)) {
         interval.state = IntervalState::Reversed;
+    }
+    for top_up in contract.service.extras.top_ups.iter_mut().filter(|one| one.source == source) {
+        top_up.is_void = true;
     }
     contract.service.updated_at = now;
     // The next period is counted anew.

@@ -15,10 +15,12 @@ use crate::domain::money::Currency;
 use crate::store::Store;
 use crate::store::vault::Vault;
 
+pub mod add_ons;
 pub mod audit;
 pub mod billing_form;
 pub mod directory;
 pub mod fault;
+pub mod foreign;
 pub mod form;
 pub mod import;
 pub mod logbook;

@@ -388,7 +388,7 @@ impl Services {
     }
 
     /// One change of a live service, audited, with the event that wakes whoever carries it out.
-    async fn change(
+    pub(super) async fn change(
         &self,
         actor: &Actor,
         action: &'static str,

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::money::{Money, MoneyError};
 use super::period::{Period, days_between, local_day};
-use super::plan::{PlanTerms, ProrationPolicy, ValidityUnit};
+use super::plan::ValidityUnit;
 
 /// How much of a period is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,17 +29,6 @@ pub struct Proration {
     pub credit: Money,
     /// What the rest of the period costs under the new plan.
     pub charge: Money,
-}
-
-/// When a change of plan takes effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taking {
-    /// At once, with a credit and a charge for the rest of the period.
-    NowProrated,
-    /// At once, and the running period costs what it cost.
-    NowFree,
-    /// With the next period.
-    NextPeriod,
 }
 
 impl Share {
@@ -91,24 +80,6 @@ impl Proration {
     /// Beyond 64 bits.
     pub fn net(&self) -> Result<Money, MoneyError> {
         self.charge.checked_sub(self.credit)
-    }
-}
-
-/// When a change takes effect: a dearer plan as the old contract says, a cheaper one (or one that is not counted
-/// in the same periods, in the same currency, in the same mode) with the next period.
-#[must_use]
-pub fn taking(old: &PlanTerms, new: &PlanTerms) -> Taking {
-    let alike = old.period() == new.period()
-        && old.billing_mode() == new.billing_mode()
-        && old.monthly_price.currency == new.monthly_price.currency;
-    if !alike {
-        return Taking::NextPeriod;
-    }
-    match old.billing.proration {
-        ProrationPolicy::NextCycle => Taking::NextPeriod,
-        ProrationPolicy::None => Taking::NowFree,
-        ProrationPolicy::Immediate if new.monthly_price.minor < old.monthly_price.minor => Taking::NextPeriod,
-        ProrationPolicy::Immediate => Taking::NowProrated,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rules 10, 11 and 12 of proration, with their worked numbers.
+//! Rules 10 and 11 of proration, with their worked numbers.
 
 use proptest::prelude::*;
 
@@ -84,20 +84,6 @@ fn rule_11_a_credit_is_never_more_than_what_was_charged() {
         prorate(april, ngn(1), ngn(1), Money { minor: 1, currency: Currency::parse("USD").unwrap() })
             .is_err()
     );
-}
-
-#[test]
-fn rule_12_a_downgrade_waits_for_the_next_period_unless_the_plan_says_otherwise() {
-    let mut basic = crate::domain::plan::tests::terms(BASIC);
-    let mut fast = crate::domain::plan::tests::terms(FAST);
-    assert_eq!(taking(&basic, &fast), Taking::NowProrated);
-    assert_eq!(taking(&fast, &basic), Taking::NextPeriod);
-    basic.billing.proration = ProrationPolicy::NextCycle;
-    assert_eq!(taking(&basic, &fast), Taking::NextPeriod);
-    fast.billing.proration = ProrationPolicy::None;
-    assert_eq!(taking(&fast, &basic), Taking::NowFree);
-    fast.validity = Some(crate::domain::plan::Validity { count: 7, unit: ValidityUnit::Days });
-    assert_eq!(taking(&fast, &basic), Taking::NextPeriod, "a week is not counted against a month");
 }
 
 proptest! {

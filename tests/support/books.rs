@@ -11,17 +11,17 @@ use dotmac_edge::base::entropy::Entropy;
 use dotmac_edge::billing::counter::{Purpose, Taken};
 use dotmac_edge::billing::{Billing, BillingError, Settings, Wish};
 use dotmac_edge::domain::audit::Actor;
-use dotmac_edge::domain::ids::{OrderId, PaymentId, ServiceId, StaffId, SubscriberId};
+use dotmac_edge::domain::ids::{OrderId, PaymentId, PlanId, ServiceId, StaffId, SubscriberId};
 use dotmac_edge::domain::ledger::Account;
 use dotmac_edge::domain::money::{Currency, Money};
 use dotmac_edge::domain::order::Order;
 use dotmac_edge::domain::payment::{Confirmation, Method, Outcome, Payment, PaymentStatus, ProviderName};
-use dotmac_edge::domain::plan::{BillingMode, PlanTerms, Validity, ValidityUnit};
+use dotmac_edge::domain::plan::{BillingMode, Plan, PlanTerms, Validity, ValidityUnit};
 use dotmac_edge::domain::service::{Interval, IntervalState, Service};
 use dotmac_edge::domain::subscriber::Subscriber;
 use dotmac_edge::store::contract::Unit;
 use dotmac_edge::store::tables::money::{Orders, Payments};
-use dotmac_edge::store::tables::{Services, Subscribers};
+use dotmac_edge::store::tables::{Plans, Services, Subscribers};
 use dotmac_edge::store::{Store, tables};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -109,6 +109,18 @@ impl Books {
         }
         self.store.commit(Unit::natural().create::<Services>(&id, &service).unwrap()).await.unwrap();
         self.billing.till.adopt(Some(&[id]), now).await.unwrap();
+        id
+    }
+
+    /// A plan that is sold.
+    pub async fn plan(&self, code: &str, terms: PlanTerms, now: Timestamp) -> PlanId {
+        let id = PlanId(Uuid::now_v7());
+        let plan: Plan = serde_json::from_value(json!({
+            "id": id, "code": code, "is_active": true, "is_public": true, "terms": terms,
+            "created_at": now, "updated_at": now,
+        }))
+        .unwrap();
+        self.store.commit(Unit::natural().create::<Plans>(&id, &plan).unwrap()).await.unwrap();
         id
     }
 

@@ -86,8 +86,7 @@ impl Lab {
         };
         let reception = desk::reception(rooms).await;
         let billing = reception.billing().clone();
-        let stop = CancellationToken::new();
-        let health = Health::new();
+        let (stop, health) = (CancellationToken::new(), Health::new());
         let app = App::new(api::Parts {
             store: store.clone(),
             vault: vault.clone(),

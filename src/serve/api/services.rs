@@ -61,6 +61,12 @@ pub fn routes() -> Vec<Route> {
             Box::pin(change_plan(app, call))
         })
         .takes::<ChangePlanBody>(),
+        one(
+            "/api/v1/services/{id}/add-ons",
+            "Set what is billed with each period beside the plan",
+            |app, call| Box::pin(set_add_ons(app, call)),
+        )
+        .takes::<AddOnsBody>(),
         one("/api/v1/services/{id}/approve", "Let it be provisioned", |app, call| {
             Box::pin(approve(app, call))
         }),
@@ -172,8 +178,20 @@ pub struct ServiceView {
     pub locks: Vec<LockView>,
     /// When what is paid for ends; null where it runs on or nothing is paid for.
     pub paid_until: Option<String>,
-    /// Octets left in this period; null is unlimited or not entitled.
+    /// Octets left in this period, top-ups included; null is unlimited or not entitled.
     pub remaining_octets: Option<u64>,
+    /// Seconds online left in this period, top-ups included; null is unlimited or not entitled.
+    pub remaining_seconds: Option<u64>,
+    /// Bits a second toward the subscriber now, after fair use, hours and throttles; null is not entitled.
+    pub download_bps_now: Option<u64>,
+    /// Bits a second from the subscriber now; null is not entitled.
+    pub upload_bps_now: Option<u64>,
+    /// When this may change by time alone; null is not soon.
+    pub changes_at: Option<String>,
+    /// What was bought on top of a period.
+    pub top_ups: Vec<TopUpView>,
+    /// What is billed with each period beside the plan.
+    pub add_ons: Vec<AddOnView>,
     /// Fixed address.
     pub ipv4: Option<String>,
     /// Fixed link prefix.
@@ -196,6 +214,43 @@ pub struct ServiceView {
     pub updated_at: String,
     /// The version to expect when changing it.
     pub version: u64,
+}
+
+/// What was bought on top of a period.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TopUpView {
+    /// Octets more.
+    pub octets: u64,
+    /// Seconds online more.
+    pub seconds: u64,
+    /// First instant.
+    pub from: String,
+    /// First instant after; null is as long as the period.
+    pub until: Option<String>,
+    /// What it came from.
+    pub source: String,
+    /// Whether it was taken back.
+    pub is_void: bool,
+}
+
+/// What is billed with each period beside the plan.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AddOnView {
+    /// Unique within the contract.
+    pub code: String,
+    /// Name on bills.
+    pub name: String,
+    /// Price a period, decimal text.
+    pub price: String,
+}
+
+/// The whole list.
+#[derive(Debug, ToSchema)]
+pub struct AddOnsBody {
+    /// What is billed with each period beside the plan, from the next one on.
+    pub add_ons: Vec<AddOnView>,
+    /// The version that the change is about.
+    pub version: Option<u64>,
 }
 
 /// One lock.
@@ -265,6 +320,12 @@ impl ServiceView {
             locks: locks.iter().map(LockView::of).collect(),
             paid_until: entitlement.and_then(|granted| granted.ends_at).map(|end| end.to_string()),
             remaining_octets: entitlement.and_then(|granted| granted.remaining_octets),
+            remaining_seconds: entitlement.and_then(|granted| granted.remaining_secs),
+            download_bps_now: entitlement.map(|granted| granted.rates.down.0.get()),
+            upload_bps_now: entitlement.map(|granted| granted.rates.up.0.get()),
+            changes_at: entitlement.and_then(|granted| granted.changes_at).map(|at| at.to_string()),
+            top_ups: kept.service.extras.top_ups.iter().map(TopUpView::of).collect(),
+            add_ons: kept.service.extras.add_ons.iter().map(AddOnView::of).collect(),
             ipv4: addresses.ipv4.map(|address| address.to_string()),
             ipv6_prefix: prefix(&addresses.ipv6_prefix),
             delegated_prefix: prefix(&addresses.delegated_prefix),
@@ -287,6 +348,25 @@ impl MadeView {
             network_password: made.network_password.expose_text().unwrap_or_default().to_owned(),
             warnings: made.warnings.clone(),
         }
+    }
+}
+
+impl TopUpView {
+    fn of(one: &crate::domain::usage_terms::TopUp) -> Self {
+        Self {
+            octets: one.octets,
+            seconds: one.seconds,
+            from: one.from.to_string(),
+            until: one.until.map(|at| at.to_string()),
+            source: one.source.clone(),
+            is_void: one.is_void,
+        }
+    }
+}
+
+impl AddOnView {
+    fn of(one: &crate::domain::service::AddOn) -> Self {
+        Self { code: one.code.to_string(), name: one.name.to_string(), price: one.price.decimal() }
     }
 }
 
@@ -386,6 +466,16 @@ async fn change_plan(app: App, call: Call) -> Result<Answer, ApiError> {
     let plan = form.finish(plan)?;
     let services = &app.catalogue.services;
     let draft = || services.change_plan(&call.actor, reference(&call), expected, &plan, call.now);
+    commit_answering(&app, &call, draft, shown).await
+}
+
+async fn set_add_ons(app: App, call: Call) -> Result<Answer, ApiError> {
+    let mut form = form(&call)?;
+    let expected = expected(&call, &mut form, &["version"])?;
+    let add_ons = crate::catalogue::add_ons::read(&mut form, app.catalogue.plans.currency());
+    let add_ons = form.finish(add_ons)?;
+    let services = &app.catalogue.services;
+    let draft = || services.set_add_ons(&call.actor, reference(&call), expected, add_ons.clone(), call.now);
     commit_answering(&app, &call, draft, shown).await
 }
 
