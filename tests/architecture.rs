@@ -159,6 +159,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "store",
             "notify",
             "access",
+            "catalogue/foreign",
             "people",
             "billing/provider/sign.rs",
             "reception",

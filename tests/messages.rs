@@ -3,18 +3,22 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "support/books.rs"]
+mod books;
 mod support;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use books::Books;
 use dotmac_edge::base::clock::Clock;
 use dotmac_edge::base::entropy::Entropy;
 use dotmac_edge::base::secret::Secret;
+use dotmac_edge::billing::Settings;
 use dotmac_edge::domain::ids::{MessageId, SubscriberId};
 use dotmac_edge::domain::language::Language;
-use dotmac_edge::domain::message::{Channel, Delivery, Message, Recipient, Stage};
+use dotmac_edge::domain::message::{Channel, Delivery, Kind, Message, Recipient, Stage};
 use dotmac_edge::domain::money::{Currency, Money};
 use dotmac_edge::domain::text::{Email, Phone};
 use dotmac_edge::notify::send::MOST_AN_HOUR;
@@ -89,7 +93,8 @@ impl Lab {
         let at = later(morning(), -7200);
         let draft = self.post.test(channel, (to, None), at).await.unwrap();
         self.store.commit(draft.unit).await.unwrap();
-        let waiting = self.all().await.pop().unwrap();
+        let is_test = |one: &Message| one.kind == Kind::ChannelTest && one.stage() == Stage::Waiting;
+        let waiting = self.all().await.into_iter().find(is_test).unwrap();
         let code = code_of(&waiting);
         let sent = self.post.send_by(channel, at).await.unwrap();
         assert_eq!(sent.sent, 1, "{sent:?}");
@@ -228,7 +233,7 @@ async fn each_carrier_gets_what_its_documentation_asks_for_and_a_text_stays_a_te
     for (name, make) in EVERY {
         let carrier = Carrier::start().await;
         let lab = Lab::proven(make(carrier.port, key()), Rules::default()).await;
-        let hostile = "R1\"}, {\"to\": \"+2348000000000&text=x\r\nX-Evil: 1 {secret} é";
+        let hostile = "{secret}\"}, {\"to\": \"&text=x\r\nX: 1 é";
         lab.tell(phone("08012345678"), &receipt(hostile), morning()).await;
         let sent = lab.send(morning()).await;
         assert_eq!((sent.sent, carrier.refused()), (1, Vec::new()), "{name}: {sent:?}");
@@ -353,9 +358,9 @@ async fn a_carrier_that_can_be_asked_says_what_became_of_a_message() {
     lab.tell(phone("+2348012345678"), &receipt("R1"), morning()).await;
     lab.send(morning()).await;
     assert_eq!(lab.all().await.pop().unwrap().delivery, None);
-    let sent = lab.send(later(morning(), 61)).await;
-    assert_eq!(lab.all().await.pop().unwrap().delivery, Some(Delivery::Pending));
-    assert_eq!(sent.next_due, Some(later(morning(), 661)));
+    lab.send(later(morning(), 61)).await;
+    let kept = lab.all().await.pop().unwrap();
+    assert_eq!((kept.delivery, kept.look_at), (Some(Delivery::Pending), Some(later(morning(), 661))));
     carrier.status("undelivered");
     lab.send(later(morning(), 661)).await;
     let kept = lab.all().await.pop().unwrap();
@@ -456,7 +461,7 @@ async fn a_notice_goes_in_the_readers_language_by_the_first_channel_that_was_pro
     assert_eq!(lab.notice(ada, voucher).await, 1);
     lab.send(morning()).await;
     assert!(carrier.taken().pop().unwrap().text.contains("ABCD-EFGH-JKMN"));
-    let kept = lab.all().await.pop().unwrap();
+    let kept = lab.all().await.into_iter().find(|one| one.kind == Kind::Voucher).unwrap();
     assert!(kept.sealed_text.is_empty(), "a code goes with its message");
 }
 
@@ -552,6 +557,33 @@ async fn a_receipt_is_sent_again_once_for_one_wish() {
     assert_eq!(receipts.len(), 2);
     assert_eq!(receipts[0].text, receipts[1].text);
     assert_eq!(receipts[0].header("Subject"), ["We received NGN 17,500.00"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn money_and_what_is_told_of_it_are_one_commit() {
+    let carrier = Carrier::start().await;
+    let lab = Lab::proven(plain(carrier.port, key()), Rules::default()).await;
+    let ada = lab.subscriber(json!({ "phone": "08012345678" })).await;
+    let zone = jiff::tz::TimeZone::get("Africa/Lagos").unwrap();
+    let settings = Settings::plain(Currency::parse("NGN").unwrap(), zone);
+    let mut books = Books::over(lab.store.clone(), settings);
+    books.billing = books.billing.clone().telling(lab.bulletin.clone());
+    let payment = books.cash(ada, 1_750_000, morning()).await;
+    let written = lab.all().await.pop().unwrap();
+    assert_eq!((written.kind, written.subscriber_id), (Kind::Receipt, Some(ada)));
+    assert_eq!(lab.send(morning()).await.sent, 1);
+    let text = carrier.taken().pop().unwrap().text;
+    assert!(text.contains("NGN 17,500.00") && text.contains(&payment.reference), "{text}");
+
+    // The same money told of twice is told to its payer once.
+    let attempt = books.attempt(ada, None, naira(500_000), morning()).await;
+    let said = books::paid(&attempt, naira(500_000), "t-1");
+    for _ in 0..3 {
+        books.billing.till.settle(&said, morning()).await.unwrap();
+    }
+    let receipts = lab.all().await.iter().filter(|one| one.kind == Kind::Receipt).count();
+    assert_eq!((receipts, lab.send(morning()).await.sent), (2, 1));
+    books.must_be_right().await;
 }
 
 /// Messages as they were kept when every one was a mail.

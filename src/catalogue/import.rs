@@ -139,6 +139,21 @@ impl Import {
     ) -> Result<Report, Fault> {
         let rows = Roster::read(roster)
             .map_err(|bad| Fault::field("body", format!("column {:?} {}", bad.field, bad.message)))?;
+        self.take_in(register, actor, rows, part, now).await
+    }
+
+    /// The same for rows that were read already, in order of their lines.
+    ///
+    /// # Errors
+    /// As [`Import::run`].
+    pub async fn take_in(
+        &self,
+        register: &Register<'_>,
+        actor: &Actor,
+        rows: impl Iterator<Item = Result<Row, BadLine>> + Send,
+        part: Part,
+        now: Timestamp,
+    ) -> Result<Report, Fault> {
         let mut run = Run {
             import: self,
             register,

@@ -20,6 +20,7 @@ pub mod audit;
 pub mod billing_form;
 pub mod directory;
 pub mod fault;
+pub mod foreign;
 pub mod form;
 pub mod import;
 pub mod logbook;

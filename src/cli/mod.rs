@@ -15,6 +15,7 @@ mod doctor;
 mod error;
 mod gateway;
 mod human;
+mod import;
 mod nas;
 mod plan;
 mod radius_test;
@@ -85,6 +86,8 @@ enum Command {
     /// Customers
     #[command(subcommand)]
     Customer(customer::Customer),
+    /// Move in from another system: FreeRADIUS, phpNuxBill, Splynx or UISP
+    Import(import::Import),
     /// Services: a customer's contract under a plan, with its network login
     #[command(subcommand)]
     Service(service::Service),
@@ -147,6 +150,7 @@ fn run(context: &Context, command: Command) -> Result<(), CliError> {
         Command::Nas(nas) => nas.run(context),
         Command::Plan(plan) => plan.run(context),
         Command::Customer(customer) => customer.run(context),
+        Command::Import(import) => import.run(context),
         Command::Service(service) => service.run(context),
         Command::Voucher(voucher) => voucher.run(context),
         Command::Session(session) => session.run(context),

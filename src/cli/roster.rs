@@ -118,7 +118,7 @@ impl Saved {
 }
 
 /// Shows the passwords and the bad lines of one part.
-fn tell(context: &Context, part: &Value) {
+pub(super) fn tell(context: &Context, part: &Value) {
     let made = rows(part, "credentials");
     if !made.is_empty() {
         let mut table = Table::new(&["customer", "login", "network password"]);
@@ -150,7 +150,7 @@ fn summarise(context: &Context, whole: &Value, dry_run: bool) {
 
 /// Adds a part's report to that of the parts before: counts add up, lists grow, and the rest is as
 /// the newest says.
-fn add(whole: &mut Value, part: Value) {
+pub(super) fn add(whole: &mut Value, part: Value) {
     let (Value::Object(whole), Value::Object(part)) = (&mut *whole, &part) else {
         *whole = part;
         return;
@@ -158,6 +158,7 @@ fn add(whole: &mut Value, part: Value) {
     for (name, new) in part {
         let held = whole.entry(name.as_str()).or_insert(Value::Null);
         match (&mut *held, new) {
+            (Value::Object(_), Value::Object(_)) => add(held, new.clone()),
             (Value::Array(held), Value::Array(new)) => held.extend(new.iter().cloned()),
             (Value::Number(old), Value::Number(new)) if name != "next_line" => {
                 let sum = old.as_u64().unwrap_or(0).saturating_add(new.as_u64().unwrap_or(0));
@@ -168,7 +169,7 @@ fn add(whole: &mut Value, part: Value) {
     }
 }
 
-fn rows<'v>(report: &'v Value, name: &str) -> &'v [Value] {
+pub(super) fn rows<'v>(report: &'v Value, name: &str) -> &'v [Value] {
     report.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 

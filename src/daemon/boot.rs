@@ -181,11 +181,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         paid: &paid,
     };
     let mut job_tasks = jobs::start(&jobs, &wiring, &stop_jobs)?;
-    match couriers::start(&app, &clock, &stop_jobs) {
-        Ok(task) => job_tasks.push(task),
-        // Webhooks wait; subscribers do not.
-        Err(error) => tracing::error!(%error, "Webhooks cannot be sent"),
-    }
+    job_tasks.extend(couriers::start(&app, &clock, &stop_jobs));
     if let Some(enforcer) = &enforcer {
         let own = gateway::Own { jobs: &jobs, enforcer, store: &store, config: &config, stop: &stop_jobs };
         job_tasks.extend(gateway::tasks(&own, &wired)?);

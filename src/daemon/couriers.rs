@@ -9,18 +9,22 @@ use tokio_util::sync::CancellationToken;
 use crate::base::clock::Clock;
 use crate::notify::Outbound;
 use crate::notify::courier::Courier;
-use crate::notify::outbound::{OutboundError, OwnAddresses};
+use crate::notify::outbound::OwnAddresses;
 use crate::serve::api::App;
 
 /// Runs it until `stop`. It has a loop of its own, since places that are told must not wait for one another.
-pub(super) fn start(
-    app: &App,
-    clock: &Clock,
-    stop: &CancellationToken,
-) -> Result<JoinHandle<()>, OutboundError> {
-    let courier = Courier::new(&app.store, &app.vault, &app.entropy, Outbound::public(own_addresses())?);
+pub(super) fn start(app: &App, clock: &Clock, stop: &CancellationToken) -> Option<JoinHandle<()>> {
+    let outbound = match Outbound::public(own_addresses()) {
+        Ok(outbound) => outbound,
+        Err(error) => {
+            // Webhooks wait; subscribers do not.
+            tracing::error!(%error, "Webhooks cannot be sent");
+            return None;
+        }
+    };
+    let courier = Courier::new(&app.store, &app.vault, &app.entropy, outbound);
     let (clock, stop) = (clock.clone(), stop.clone());
-    Ok(tokio::spawn(async move {
+    Some(tokio::spawn(async move {
         tokio::select! {
             () = stop.cancelled() => {}
             () = courier.work(&clock) => {}

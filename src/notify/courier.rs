@@ -6,6 +6,7 @@
 //! other place waits with it. The one rule: a delivery is settled only by the receiver's answer, so it may
 //! arrive twice, always under the same id.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -207,7 +208,7 @@ impl Courier {
         waiting: &'w mut BTreeMap<WebhookId, usize>,
         id: WebhookId,
     ) -> Result<&'w mut usize, CourierError> {
-        if !waiting.contains_key(&id) {
+        if let Entry::Vacant(place) = waiting.entry(id) {
             let mut counted = 0usize;
             let mut page = Page::first(MAX_PAGE);
             while counted < MOST_WAITING {
@@ -216,7 +217,7 @@ impl Courier {
                 let Some(next) = slice.next else { break };
                 page.after = Some(next);
             }
-            waiting.insert(id, counted);
+            place.insert(counted);
         }
         Ok(waiting.entry(id).or_default())
     }

@@ -153,11 +153,12 @@ const fn page(kind: Kind) -> &'static str {
 
 /// Names that would push amounts and the link out of an SMS are cut; amounts, days, codes and links never are.
 fn shortened(facts: Facts) -> Facts {
-    let named = |name: &str| matches!(name, "site" | "plan" | "what" | "number" | "reference");
-    facts
-        .into_iter()
-        .map(|(name, text)| (name, if named(name) { text.chars().take(MAX_NAME).collect() } else { text }))
-        .collect()
+    let most = |name: &str| match name {
+        "site" | "plan" | "what" => MAX_NAME,
+        "number" | "reference" => MAX_REFERENCE,
+        _ => usize::MAX,
+    };
+    facts.into_iter().map(|(name, text)| (name, text.chars().take(most(name)).collect())).collect()
 }
 
 /// A text as a header can hold it.
@@ -169,6 +170,8 @@ fn one_line(text: &str) -> String {
 const MAX_SUBJECT: usize = 150;
 /// Letters of a name in an SMS.
 const MAX_NAME: usize = 30;
+/// Letters of a number or reference in an SMS: those of a UUID and some.
+const MAX_REFERENCE: usize = 40;
 
 #[cfg(test)]
 mod tests {

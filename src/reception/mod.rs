@@ -11,6 +11,7 @@
 //! | [`progress`] | how far they are, told to whoever has the id alone |
 //! | [`voucher`] | somebody uses a voucher |
 //! | [`messages`] | what staff do about messages and the channels they go by |
+//! | [`migration`] | an ISP moves in from another system |
 //! | [`resume`] | money has come: devices that waited for it go online by themselves |
 //! | [`signup`] | somebody becomes a subscriber: form, mail, confirmation |
 //!
@@ -19,6 +20,7 @@
 
 pub mod ending;
 pub mod messages;
+pub mod migration;
 pub mod online;
 pub mod paying;
 pub mod progress;
@@ -115,6 +117,7 @@ impl Reception {
             vault: parts.vault.clone(),
             entropy: parts.entropy.clone(),
             book: parts.billing.book.clone(),
+            post: parts.post.clone(),
             zone: settings.zone.clone(),
             tax_ppm: settings.tax_ppm,
         });

@@ -19,6 +19,7 @@ use crate::domain::plan::Plan;
 use crate::domain::refusal::Refusal;
 use crate::domain::service::{Interval, Phase, Service};
 use crate::domain::subscriber::Subscriber;
+use crate::notify::{Bulletin, News, NotifyError};
 use crate::people::customers::CheckedCustomer;
 use crate::people::subscribers::SubscriberError;
 use crate::people::{BegunCustomerVisit, CustomerCredentials, CustomerVisitor, IdentifyError, PeopleError};
@@ -91,6 +92,17 @@ pub enum ReceptionError {
     /// Ours: no random bytes.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
+}
+
+impl From<NotifyError> for ReceptionError {
+    fn from(error: NotifyError) -> Self {
+        match error {
+            NotifyError::Read(error) => error.into(),
+            NotifyError::Commit(error) => error.into(),
+            NotifyError::Entropy(error) => error.into(),
+            NotifyError::Vault(error) => CommitError::Unavailable(error.to_string()).into(),
+        }
+    }
 }
 
 impl Reception {
@@ -197,7 +209,11 @@ impl Reception {
         let set = self.0.subscribers.reset_portal_password(actor, &id, version, Some(wanted), now).await?;
         let unit = checked.guard(set.unit);
         let draft = self.0.people.begin_customer_visit_in(unit, &set.value.subscriber, now).await?;
-        self.commit(beside(draft.unit, &draft.value)?).await?;
+        // Whoever did not do it themselves is to know at once.
+        let (bulletin, news) = (Bulletin::new(self.0.post.clone()), News::PasswordChanged { at: now });
+        let unit = bulletin.queue_for(draft.unit, &set.value.subscriber, &news, now).await?;
+        self.commit(beside(unit, &draft.value)?).await?;
+        bulletin.wake();
         Ok(draft.value)
     }
 

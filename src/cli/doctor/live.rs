@@ -61,6 +61,13 @@ pub(super) fn all(daemon: &Daemon) -> Vec<Check> {
             checks.push(Check::warn("nas", format!("the NAS cannot be listed: {error}"), "see its log"))
         }
     }
+    match daemon.talk.get("/api/v1/channels") {
+        Ok(found) => checks.extend(channels(&found)),
+        Err(error) => {
+            let found = format!("how messages go cannot be asked: {error}");
+            checks.push(Check::warn("messages", found, "see its log"));
+        }
+    }
     checks
 }
 
@@ -80,6 +87,26 @@ fn warnings(health: &Value) -> Vec<Check> {
         Check { name: "daemon", level, found, remedy: read::text(warning, "/remedy") }
     };
     list.iter().map(check).collect()
+}
+
+/// Whether what the configuration names to send by was shown to work.
+fn channels(found: &Value) -> Vec<Check> {
+    const NAME: &str = "messages";
+    let list = found.get("channels").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let is = |channel: &Value, flag: &str| channel.get(flag).and_then(Value::as_bool).unwrap_or(false);
+    let check = |channel: &Value| {
+        let name = read::text(channel, "/channel");
+        if is(channel, "is_proven") {
+            return Check::ok(NAME, format!("{name} is proven by a test"));
+        }
+        let why =
+            if is(channel, "settings_changed") { "was proven with other settings" } else { "is not proven" };
+        let use_of = if name == "mail" { "only codes of signups go by it" } else { "nothing goes by it" };
+        let remedy =
+            format!("POST /api/v1/channels/{name}/test, then /confirm with the code: see docs/messages.md");
+        Check::warn(NAME, format!("{name} {why}, so {use_of}"), remedy)
+    };
+    list.iter().filter(|channel| is(channel, "is_configured")).map(check).collect()
 }
 
 fn nas(list: &[Value]) -> Vec<Check> {
@@ -147,6 +174,17 @@ mod tests {
         assert!(found.iter().all(|(level, text)| *level == Level::Warn && text.starts_with("tower-2")));
         assert_eq!(nas(&list[..1])[0].level, Level::Ok);
         assert_eq!(nas(&[])[0].level, Level::Warn);
+    }
+
+    #[test]
+    fn a_channel_that_nobody_proved_is_named_and_one_that_is_not_there_is_not() {
+        let channel = |name: &str, configured: bool, proven: bool| json!({"channel": name, "is_configured": configured, "is_proven": proven, "settings_changed": false});
+        let found =
+            channels(&json!({"channels": [channel("mail", true, false), channel("sms", false, false)]}));
+        assert_eq!((found.len(), found[0].level), (1, Level::Warn));
+        assert!(found[0].found.contains("only codes of signups") && found[0].remedy.contains("mail/test"));
+        let found = channels(&json!({"channels": [channel("mail", true, true), channel("sms", true, true)]}));
+        assert!(found.iter().all(|check| check.level == Level::Ok) && found.len() == 2);
     }
 
     #[test]

@@ -253,15 +253,20 @@ impl AddressView {
     }
 }
 
+impl From<BadLine> for BadLineView {
+    fn from(bad: BadLine) -> Self {
+        Self { line: bad.line, field: bad.field, message: bad.message }
+    }
+}
+
 impl ReportView {
-    fn of(report: Report, dry_run: bool) -> Self {
+    pub(super) fn of(report: Report, dry_run: bool) -> Self {
         let credential = |made: crate::catalogue::import::MadeCredential| CredentialView {
             line: made.line,
             customer_number: made.customer_number,
             username: made.username,
             network_password: made.network_password.expose_text().unwrap_or_default().to_owned(),
         };
-        let bad = |BadLine { line, field, message }| BadLineView { line, field, message };
         // What a dry run made is thrown away, and so must never be handed out.
         let credentials = if dry_run { Vec::new() } else { report.credentials };
         Self {
@@ -271,7 +276,7 @@ impl ReportView {
             unchanged: report.unchanged,
             services: report.services,
             next_line: report.next_line,
-            failed: report.failed.into_iter().map(bad).collect(),
+            failed: report.failed.into_iter().map(BadLineView::from).collect(),
             credentials: credentials.into_iter().map(credential).collect(),
         }
     }
@@ -384,7 +389,7 @@ async fn import(app: App, call: Call) -> Result<Answer, ApiError> {
 }
 
 /// Lets the import enter customers on behalf of the caller.
-fn register<'a>(app: &'a App, call: &'a Call) -> Register<'a> {
+pub(super) fn register<'a>(app: &'a App, call: &'a Call) -> Register<'a> {
     let subscribers = &app.subscribers;
     Register {
         enter: Box::new(move |unit, person| {

@@ -194,7 +194,7 @@ async fn confirm(app: App, call: Call) -> Result<Answer, ApiError> {
     let visitor = call.visitor()?;
     let body: CodeBody = call.json()?;
     let draft = || app.people.confirm_factor(visitor, text(&body.code), &call.actor, call.now);
-    let answered = commit_answering(&app, &call, draft, recovery).await;
+    let answered = commit_answering(&app, &call, draft, |codes| recovery(codes)).await;
     answered.map_err(as_field)
 }
 
@@ -216,7 +216,7 @@ async fn recovery_codes(app: App, call: Call) -> Result<Answer, ApiError> {
     let visitor = call.visitor()?;
     let body: CodeBody = call.json()?;
     let draft = || app.people.renew_recovery_codes(visitor, text(&body.code), &call.actor, call.now);
-    commit_answering(&app, &call, draft, recovery).await.map_err(as_field)
+    commit_answering(&app, &call, draft, |codes| recovery(codes)).await.map_err(as_field)
 }
 
 async fn disable(app: App, call: Call) -> Result<Answer, ApiError> {
@@ -234,16 +234,13 @@ async fn reset(app: App, call: Call) -> Result<Answer, ApiError> {
     commit_answering(&app, &call, draft, |staff| Answer::ok(&UserView::of(&app, staff))).await
 }
 
-fn recovery(codes: &Vec<String>) -> Answer {
-    Answer::ok(&RecoveryView { recovery_codes: codes.clone(), enrolled: true })
+fn recovery(codes: &[String]) -> Answer {
+    Answer::ok(&RecoveryView { recovery_codes: codes.to_vec(), enrolled: true })
 }
 
 /// Within a visit a wrong code is a wrong field.
 fn as_field(error: ApiError) -> ApiError {
-    match error.code {
-        Code::WrongCredentials => ApiError::field("code", error.message),
-        _ => error,
-    }
+    if error.code == Code::WrongCredentials { ApiError::field("code", error.message) } else { error }
 }
 
 fn text(secret: &Secret) -> &str {

@@ -71,6 +71,7 @@ pub mod edit;
 pub mod error;
 pub mod form;
 pub mod gateways;
+pub mod imports;
 pub mod invoices;
 pub mod ledger;
 pub mod messages;
@@ -120,6 +121,7 @@ pub fn routes() -> Vec<Route> {
         customer_devices::routes,
         customer_money::routes,
         customers::routes,
+        imports::routes,
         invoices::routes,
         ledger::routes,
         messages::routes,
