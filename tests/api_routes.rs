@@ -121,6 +121,7 @@ fn what_changes_things_is_public_only_where_a_stranger_must_begin() {
             "/api/v1/auth/customer/logout",
             "/api/v1/auth/mfa/verify",
             "/api/v1/vouchers/redeem",
+            // Proven by their signature, or by their path.
             "/api/v1/webhooks/{gateway}",
             "/api/v1/webhooks/mpesa/{token}",
             "/api/v1/webhooks/mpesa/{token}/{reference}",

@@ -88,6 +88,9 @@ struct Planned {
     ended: Option<(Session, Counters)>,
 }
 
+/// A unit with a session's counters merged; the period and day that they count against; by how much they rose.
+pub(super) type Merged = (Unit, (Option<Timestamp>, Date), Usage);
+
 impl Access {
     /// Records a report that arrived at `now`. `then` is called exactly once, unless the answer is
     /// [`Recorded::AskStore`]; from any thread, and it must be quick.
@@ -371,7 +374,7 @@ impl Access {
         before: Counters,
         after: Counters,
         now: Timestamp,
-    ) -> Result<(Unit, (Option<Timestamp>, Date), Usage), CommitError> {
+    ) -> Result<Merged, CommitError> {
         let mut used = increase(before, after);
         let day = local_day(now, &self.zone);
         let Some(login) = login else {

@@ -239,12 +239,9 @@ impl Leaf {
             Err(error) => {
                 // What the desk remembers may be what was wrong.
                 *self.desk = Desk::default();
-                Err(match error {
-                    CommitError::Taken { collection: "postings", index: "source" } => {
-                        BillingError::Repeated(sources.join(", "))
-                    }
-                    other => other.into(),
-                })
+                let is_repeat =
+                    matches!(error, CommitError::Taken { collection: "postings", index: "source" });
+                Err(if is_repeat { BillingError::Repeated(sources.join(", ")) } else { error.into() })
             }
         }
     }
@@ -295,10 +292,10 @@ impl Leaf {
             return Ok(head.clone());
         }
         let record = self.store.get::<LedgerHeads>(&HEAD.to_owned()).await?;
-        Ok(record.map_or(Held { version: None, body: LedgerHead::default() }, |record| Held {
-            version: Some(record.version),
-            body: record.body,
-        }))
+        Ok(record.map_or_else(
+            || Held { version: None, body: LedgerHead::default() },
+            |record| Held { version: Some(record.version), body: record.body },
+        ))
     }
 
     /// A balance as it stands before this leaf. An account that never moved has the currency that it is asked in.

@@ -333,7 +333,7 @@ impl Till {
     ) -> Result<Entry, BillingError> {
         let (name, currency) = (payment.provider.name(), amount.currency);
         let fee = payment.fee.filter(|fee| fee.currency == currency && fee.minor > 0);
-        let fee = fee.unwrap_or(Money::zero(currency));
+        let fee = fee.unwrap_or_else(|| Money::zero(currency));
         let held = match payment.taken_by {
             Some(staff) if payment.method == crate::domain::payment::Method::Cash => Account::Cash(staff),
             Some(_) => Account::clearing("bank", currency),

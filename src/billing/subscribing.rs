@@ -360,19 +360,28 @@ fn adopted(
             }
         }
         BillingMode::Postpaid => {
-            let is_recent = now.duration_since(subscription.anchor) <= RECENT;
-            while !is_recent {
-                let next = subscription.next_index.saturating_add(1);
-                let begins = grant::start(subscription.anchor, subscription.period, next, zone)?;
-                if begins > now || next >= MOST_PAST_PERIODS {
-                    break;
-                }
-                subscription.next_index = next;
+            if now.duration_since(subscription.anchor) > RECENT {
+                pass_over(&mut subscription, now, zone)?;
             }
             subscription.next_due_at = Some(now);
         }
     }
     Ok(subscription)
+}
+
+/// Goes to the period that runs at `now`: those before it are nobody's to charge.
+fn pass_over(
+    subscription: &mut Subscription,
+    now: Timestamp,
+    zone: &jiff::tz::TimeZone,
+) -> Result<(), BillingError> {
+    for next in 1..MOST_PAST_PERIODS {
+        if grant::start(subscription.anchor, subscription.period, next, zone)? > now {
+            break;
+        }
+        subscription.next_index = next;
+    }
+    Ok(())
 }
 
 /// Where an interval of a trial came from.

@@ -400,7 +400,7 @@ impl Provisioning {
         let is_paid =
             |one: &Interval| one.state == IntervalState::Active && one.until.is_none_or(|until| until > now);
         let must_be_bought = service.terms.billing.mode == Some(BillingMode::Prepaid);
-        if !service.intervals.iter().any(is_paid) && !(must_be_bought && !service.terms.is_free()) {
+        if !service.intervals.iter().any(is_paid) && (!must_be_bought || service.terms.is_free()) {
             let until = match (service.terms.billing_mode(), service.terms.validity) {
                 (BillingMode::Prepaid, Some(validity)) => Some(validity.end(now, &self.zone)?),
                 (BillingMode::Prepaid, None) | (BillingMode::Postpaid, _) => None,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::CliError;
 use super::table::Table;
-use super::talk::{Talk, encoded, with_query};
+use super::talk::{Talk, encoded, runtime, with_query};
 use super::{Context, read, stdin};
 
 /// Vouchers: batches, codes, sales.
@@ -115,7 +115,7 @@ impl Create {
         let mut batch = daemon.post(BATCHES, self.body())?;
         let path = format!("{BATCHES}/{}", encoded(&read::text(&batch, "/id")));
         while read::text(&batch, "/status") == "making" {
-            std::thread::sleep(PAUSE);
+            runtime()?.block_on(async { tokio::time::sleep(PAUSE).await });
             batch = daemon.get(&path)?;
         }
         if let Some(file) = codes.filter(|_| count > 0) {

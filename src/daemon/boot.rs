@@ -128,6 +128,7 @@ pub enum StartError {
 ///
 /// # Errors
 /// What could not be opened, with the setting to look at.
+#[expect(clippy::too_many_lines, reason = "the order of the start, to be read from top to bottom")]
 pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Running, StartError> {
     metrics::install();
     let (Opened { vault, snapshot, store }, closed) = open(&config, &clock, &entropy)?;

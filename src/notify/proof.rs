@@ -131,7 +131,7 @@ impl Post {
         (to, language): (Recipient, Option<Language>),
         now: Timestamp,
     ) -> Result<Draft<Timestamp>, ProofError> {
-        let mark = self.mark(channel).ok_or(ProofError::NotConfigured(channel.name()))?;
+        let mark = self.mark(channel).ok_or_else(|| ProofError::NotConfigured(channel.name()))?;
         if to.channel() != channel {
             return Err(ProofError::OtherChannel(channel.name()));
         }
@@ -165,7 +165,7 @@ impl Post {
         by: &str,
         now: Timestamp,
     ) -> Result<Draft<Confirmation>, ProofError> {
-        let mark = self.mark(channel).ok_or(ProofError::NotConfigured(channel.name()))?;
+        let mark = self.mark(channel).ok_or_else(|| ProofError::NotConfigured(channel.name()))?;
         let (test_key, proof_key) = (key(channel, "test"), key(channel, "proof"));
         let kept = self.kept::<Test>(&test_key).await.map_err(NotifyError::from)?;
         let lapsed = Draft::new(Unit::natural(), Confirmation::Lapsed);

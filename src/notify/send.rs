@@ -328,9 +328,10 @@ impl Post {
     async fn counted(&self, unit: Unit, sent: &Message, now: Timestamp) -> Result<Unit, NotifyError> {
         let key = self.day(now);
         let record = self.store().get::<SmsDays>(&key).await?;
-        let (day, expected) = record.map_or((SmsDay::default(), Expected::Absent), |record| {
-            (record.body, Expected::Version(record.version))
-        });
+        let (day, expected) = record.map_or_else(
+            || (SmsDay::default(), Expected::Absent),
+            |record| (record.body, Expected::Version(record.version)),
+        );
         let day = SmsDay {
             segments: day.segments.saturating_add(sent.segments),
             messages: day.messages.saturating_add(1),

@@ -33,7 +33,7 @@ struct VouchersPage {
 pub fn document(document: &Document) -> Result<String, PaperError> {
     let code = document.link.as_ref().map(|link| Code::of(&link.url).ok_or(PaperError::TooLong));
     let code = code.transpose()?.map(|code| code.svg()).unwrap_or_default();
-    DocumentPage { document, style: STYLE, code }.render().map_err(|_| PaperError::Template)
+    rendered(&DocumentPage { document, style: STYLE, code })
 }
 
 /// A sheet of vouchers as a page. It holds codes: it is never kept by anybody on the way.
@@ -47,7 +47,14 @@ pub fn voucher_sheet(
 ) -> Result<String, PaperError> {
     let tickets = vouchers::tickets(codes, layout, settings)?;
     let columns = layout.columns.clamp(1, 4);
-    VouchersPage { tickets, columns, style: STYLE }.render().map_err(|_| PaperError::Template)
+    rendered(&VouchersPage { tickets, columns, style: STYLE })
+}
+
+/// The page, with what would turn the direction of a text made visible, as on paper.
+fn rendered(page: &impl Template) -> Result<String, PaperError> {
+    let page = page.render().map_err(|_| PaperError::Template)?;
+    let turns = |one: char| matches!(one, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    Ok(page.replace(turns, "\u{fffd}"))
 }
 
 /// The style of all these pages; whoever serves one names its hash in the page's policy.

@@ -117,6 +117,7 @@ impl Reception {
             vault: parts.vault.clone(),
             entropy: parts.entropy.clone(),
             book: parts.billing.book.clone(),
+            post: parts.post.clone(),
             zone: settings.zone.clone(),
             tax_ppm: settings.tax_ppm,
         });

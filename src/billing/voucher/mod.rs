@@ -35,6 +35,7 @@ use crate::base::jobs::Activator;
 use crate::domain::audit::{Actor, AuditEntry};
 use crate::domain::ids::AuditId;
 use crate::domain::voucher_code::VoucherCode;
+use crate::notify::{Bulletin, Post};
 use crate::store::Store;
 use crate::store::contract::{CommitError, Unit};
 use crate::store::vault::Vault;
@@ -50,6 +51,7 @@ struct Inner {
     key: VoucherKey,
     guesses: Mutex<Guesses>,
     work: Activator,
+    bulletin: Bulletin,
 }
 
 /// What [`Vouchers`] is built from.
@@ -62,6 +64,8 @@ pub struct Parts {
     pub entropy: Entropy,
     /// The ledger, which sales are written into.
     pub book: Book,
+    /// Messages to people.
+    pub post: Post,
     /// Where days begin.
     pub zone: TimeZone,
     /// The site's tax, parts per million.
@@ -74,7 +78,8 @@ impl Vouchers {
     pub fn new(parts: Parts) -> Self {
         let key = VoucherKey::of(&parts.vault);
         let guesses = Mutex::new(Guesses::new());
-        Self(Arc::new(Inner { parts, key, guesses, work: Activator::new() }))
+        let bulletin = Bulletin::new(parts.post.clone());
+        Self(Arc::new(Inner { parts, key, guesses, work: Activator::new(), bulletin }))
     }
 
     /// The network login of a voucher that was used by a stranger.

@@ -4,9 +4,10 @@
 //! commit of their sale and shown once; cards that were printed before are sold by their numbers. The one rule:
 //! posting, sale and vouchers are one commit, and the float is read while nobody else can write the ledger.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use super::batch::later;
 use super::envelope::Card;
 use super::{MOST_DRAFTS, Vouchers};
 use crate::billing::book::{Book, Leaf, may_try_again};
@@ -15,9 +16,12 @@ use crate::domain::agent::{Agent, VoucherSale};
 use crate::domain::audit::Actor;
 use crate::domain::ids::{SaleId, ShiftId, StaffId, VoucherId};
 use crate::domain::ledger::{Account, Entry, PostingKind};
+use crate::domain::message::Recipient;
 use crate::domain::money::Money;
+use crate::domain::text::Phone;
 use crate::domain::voucher::{MAX_BATCH, Sold, Voucher, VoucherBatch};
 use crate::domain::voucher_code::VoucherCode;
+use crate::notify::News;
 use crate::store::contract::{CommitError, IndexValue, Range, Record, Unit};
 use crate::store::listing::{self, Listed, Walk, Window};
 use crate::store::tables::vouchers::{
@@ -31,6 +35,8 @@ pub struct SaleWish {
     pub batch: String,
     /// Which.
     pub what: Goods,
+    /// Where new codes are sent as well, by SMS.
+    pub phone: Option<Phone>,
 }
 
 /// Which vouchers are sold.
@@ -60,6 +66,8 @@ pub struct SaleMade {
     pub batch: VoucherBatch,
     /// New codes; they cannot be read again.
     pub cards: Vec<Card>,
+    /// Whether they are on their way by SMS too.
+    pub is_sent: bool,
 }
 
 /// Which sales a list holds.
@@ -141,8 +149,12 @@ impl Vouchers {
             at: now,
         };
         leaf.post(posting(&sale, &batch)?);
-        let made = SaleMade { sale, batch, cards };
+        let mut made = SaleMade { sale, batch, cards, is_sent: false };
+        if let Some(phone) = &wish.phone {
+            made.is_sent = self.send(&mut leaf, &made, phone, now).await?;
+        }
         self.write_down(leaf, &made, actor, beside, now).await?;
+        self.0.bulletin.wake();
         Ok(made)
     }
 
@@ -262,6 +274,31 @@ impl Vouchers {
         Ok(commission)
     }
 
+    /// Queues the new codes as messages in the leaf; `false` where no SMS can be sent.
+    async fn send(
+        &self,
+        leaf: &mut Leaf,
+        made: &SaleMade,
+        phone: &Phone,
+        now: Timestamp,
+    ) -> Result<bool, BillingError> {
+        let mut is_sent = false;
+        for card in &made.cards {
+            let news = News::Voucher {
+                plan: made.batch.terms.name.to_string(),
+                code: card.code.clone(),
+                // Of one without a shelf life a year is told: never more than there is.
+                until: made.batch.redeem_by.unwrap_or_else(|| later(now, TOLD_SHELF_LIFE)),
+            };
+            let to = (Recipient::Sms(phone.clone()), None);
+            let queued = self.0.bulletin.queue_to(Unit::natural(), to, &news, now).await;
+            let (unit, sent) = queued.map_err(|error| CommitError::Unavailable(error.to_string()))?;
+            leaf.change(|own| Ok(joined(own, unit)))?;
+            is_sent = sent;
+        }
+        Ok(is_sent)
+    }
+
     async fn agent_who_sells(&self, id: StaffId) -> Result<Agent, BillingError> {
         let agent = self.store().get::<Agents>(&id).await?.map(|record| record.body);
         let agent = agent.ok_or_else(|| {
@@ -355,5 +392,7 @@ fn may_sell_again(error: &BillingError) -> bool {
     may_try_again(error) || drawn_before
 }
 
+/// What is told of a shelf life that has no end.
+const TOLD_SHELF_LIFE: SignedDuration = SignedDuration::from_hours(365 * 24);
 /// More than one buyer takes home; bounds a commit.
 pub const MOST_AT_ONCE: usize = 100;

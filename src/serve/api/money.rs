@@ -120,7 +120,9 @@ pub(super) fn amount(value: &Value, currency: Currency) -> Result<Money, String>
 pub(super) fn at_the_counter(call: &Call) -> StaffId {
     match &call.caller {
         Caller::Staff(visitor) => visitor.staff_id,
-        _ => StaffId(uuid::Uuid::nil()),
+        Caller::Anonymous | Caller::Program(_) | Caller::Customer(_) | Caller::Console { .. } => {
+            StaffId(uuid::Uuid::nil())
+        }
     }
 }
 

@@ -80,6 +80,8 @@ pub struct SaleBody {
     pub count: Option<u32>,
     /// Or which printed cards, by their numbers in the batch.
     pub numbers: Option<Vec<u32>>,
+    /// Where new codes are sent as well, by SMS.
+    pub phone: Option<String>,
     /// On whose behalf (id or e-mail): at the console only, which has no account.
     pub seller: Option<String>,
 }
@@ -121,6 +123,8 @@ pub struct SoldView {
     pub sale: SaleView,
     /// New codes; they are shown this once.
     pub codes: Vec<CardView>,
+    /// Whether they are on their way by SMS too.
+    pub sent_by_sms: bool,
 }
 
 /// An agent's terms.
@@ -261,7 +265,11 @@ impl SaleView {
 
 impl SoldView {
     fn of(made: &SaleMade) -> Self {
-        Self { sale: SaleView::of(&made.sale), codes: made.cards.iter().map(CardView::of).collect() }
+        Self {
+            sale: SaleView::of(&made.sale),
+            codes: made.cards.iter().map(CardView::of).collect(),
+            sent_by_sms: made.is_sent,
+        }
     }
 }
 
@@ -346,7 +354,8 @@ impl Body for Selling {
             (Some(numbers), None) => Some(Goods::Printed(numbers)),
             (None, count) => Some(Goods::New(count.unwrap_or(1))),
         };
-        Some(Self { wish: SaleWish { batch: batch?, what: what? }, seller })
+        let phone = form.optional("phone");
+        Some(Self { wish: SaleWish { batch: batch?, what: what?, phone }, seller })
     }
 }
 
@@ -500,7 +509,7 @@ async fn open_shift(app: App, call: Call) -> Result<Answer, ApiError> {
         Some((opening, named))
     })?;
     let who = seller(&app, &call, named.as_deref()).await?;
-    let opening = opening.unwrap_or(Money::zero(app.site.currency));
+    let opening = opening.unwrap_or_else(|| Money::zero(app.site.currency));
     let once = Once::of(&app, &call)?;
     if let Some(kept) = once.kept().await? {
         return Ok(kept);

@@ -128,7 +128,14 @@ async fn refused(
             let status = StatusCode::UNPROCESSABLE_ENTITY;
             show(portal, asked, visitor, status, typed, Some(Wrong::Told(said))).await
         }
-        error => our_fault(portal, asked, &error),
+        error @ (RedeemError::Billing(_)
+        | RedeemError::Subscriber(_)
+        | RedeemError::People(_)
+        | RedeemError::Catalogue(_)
+        | RedeemError::Read(_)
+        | RedeemError::Commit(_)
+        | RedeemError::Text(_)
+        | RedeemError::Entropy(_)) => our_fault(portal, asked, &error),
     }
 }
 
