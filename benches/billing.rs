@@ -50,7 +50,10 @@ fn open(dir: &Path, rows: Arc<Rows>) -> Books {
     let options = Options::new(dir, SealKey::new([7; 32]), Clock::System, Entropy::System);
     let store = Store::open(&options, &tables::all(), rows).unwrap();
     let zone = TimeZone::get("Africa/Lagos").unwrap();
-    Books::over(store, Settings { tax_ppm: 75_000, ..Settings::plain(Currency::parse("NGN").unwrap(), zone) })
+    Books::over(
+        store,
+        &Settings { tax_ppm: 75_000, ..Settings::plain(Currency::parse("NGN").unwrap(), zone) },
+    )
 }
 
 fn main() {

@@ -26,7 +26,11 @@ const DAY: Option<(u32, ValidityUnit)> = Some((1, ValidityUnit::Days));
 const MONTH: Option<(u32, ValidityUnit)> = Some((1, ValidityUnit::Months));
 
 fn ends(service: &Service) -> Vec<String> {
-    service.intervals.iter().map(|one| one.until.map_or("-".into(), |until| until.to_string())).collect()
+    service
+        .intervals
+        .iter()
+        .map(|one| one.until.map_or_else(|| "-".into(), |until| until.to_string()))
+        .collect()
 }
 
 fn taxed() -> Settings {
@@ -36,7 +40,7 @@ fn taxed() -> Settings {
 
 #[tokio::test]
 async fn rule_17_a_paid_invoice_moves_money_as_it_should_and_the_books_prove_it() {
-    let books = Books::with(taxed());
+    let books = Books::with(&taxed());
     let now = at("2026-05-01T10:00:00Z");
     let ada = books.subscriber(now).await;
     let service = books.service(ada, terms(10_000, MONTH), now).await;
@@ -373,7 +377,7 @@ async fn rule_22_a_chargeback_debits_and_flags_the_service() {
 
 #[tokio::test]
 async fn rule_15_corrections_are_credit_notes_and_never_more_than_the_invoice() {
-    let books = Books::with(taxed());
+    let books = Books::with(&taxed());
     let now = at("2026-05-01T10:00:00Z");
     let ada = books.subscriber(now).await;
     let service = books.service(ada, terms(10_000, MONTH), now).await;

@@ -1,6 +1,7 @@
 //! A phone at a real gateway gets online by a card: the form, the scanned link, the way back, and the moment in
 //! which its voucher is taken back.
 
+#![allow(clippy::print_stdout)]
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 #![allow(clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
 

@@ -566,7 +566,7 @@ async fn money_and_what_is_told_of_it_are_one_commit() {
     let ada = lab.subscriber(json!({ "phone": "08012345678" })).await;
     let zone = jiff::tz::TimeZone::get("Africa/Lagos").unwrap();
     let settings = Settings::plain(Currency::parse("NGN").unwrap(), zone);
-    let mut books = Books::over(lab.store.clone(), settings);
+    let mut books = Books::over(lab.store.clone(), &settings);
     books.billing = books.billing.clone().telling(lab.bulletin.clone());
     let payment = books.cash(ada, 1_750_000, morning()).await;
     let written = lab.all().await.pop().unwrap();

@@ -1,6 +1,7 @@
 //! Whoever pays is credited once, whatever the gateway, the network and the power do: the real daemon against a
 //! stand-in that speaks every gateway's dialect and has every gateway's faults.
 
+#![allow(clippy::print_stdout)]
 #![allow(missing_docs, unreachable_pub, dead_code, clippy::unwrap_used, clippy::expect_used)]
 #![allow(clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
 

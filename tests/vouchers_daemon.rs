@@ -1,6 +1,7 @@
 //! Vouchers at the real daemon: a hundred thousand made across a kill, codes as logins of a NAS, and first uses
 //! whose answer was lost.
 
+#![allow(clippy::print_stdout, clippy::cognitive_complexity)]
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 #![allow(clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods)]
 

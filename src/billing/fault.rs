@@ -61,7 +61,6 @@ pub enum BillingError {
 impl BillingError {
     /// Nothing answers to that reference.
     #[must_use]
-    #[expect(clippy::needless_pass_by_value, reason = "ids are small and callers hold them by value")]
     pub fn not_found(what: &'static str, reference: impl std::fmt::Display) -> Self {
         Self::NotFound { what, reference: reference.to_string() }
     }

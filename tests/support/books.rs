@@ -1,6 +1,6 @@
 //! A site's business over a store in memory: subscribers and services as records, time as an argument.
 
-#![allow(missing_docs, dead_code, unreachable_pub)]
+#![allow(missing_docs, dead_code, unreachable_pub, clippy::disallowed_methods)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::sync::Arc;
@@ -62,16 +62,16 @@ pub fn terms(price: i64, validity: Option<(u32, ValidityUnit)>) -> PlanTerms {
 
 impl Books {
     pub fn open() -> Self {
-        Self::with(Settings::plain(Currency::parse("NGN").unwrap(), TimeZone::get("Africa/Lagos").unwrap()))
+        Self::with(&Settings::plain(Currency::parse("NGN").unwrap(), TimeZone::get("Africa/Lagos").unwrap()))
     }
 
-    pub fn with(settings: Settings) -> Self {
+    pub fn with(settings: &Settings) -> Self {
         let store = Store::memory(Clock::System, &tables::all(), Arc::new(())).unwrap();
         Self::over(store, settings)
     }
 
-    pub fn over(store: Store, settings: Settings) -> Self {
-        let billing = Billing::new(&store, &Entropy::System, &settings, Arc::new(|| {}));
+    pub fn over(store: Store, settings: &Settings) -> Self {
+        let billing = Billing::new(&store, &Entropy::System, settings, Arc::new(|| {}));
         Self { store, billing, next: AtomicU64::new(1) }
     }
 
