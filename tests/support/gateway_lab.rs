@@ -24,6 +24,8 @@ pub const PORTAL: &str = "portal.edge.test";
 /// Pours without an end, to measure and to cut.
 pub const POURING: &str = "http://web.edge.test/pouring";
 pub const PROBE: &str = "http://connectivitycheck.gstatic.com/generate_204";
+/// A clock that can be set for one process.
+const FAKETIME: &str = "LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 pub const PASSWORD: &str = "three words of mine";
 
 pub struct GatewayLab {
@@ -120,6 +122,17 @@ impl GatewayLab {
     /// Starts the daemon and waits until it is ready.
     pub fn start(&mut self) {
         let before = ["ip", "netns", "exec", &self.world.gateway.name];
+        self.daemon = Some(self.place.spawn(self.place.program_under(&before, &["serve"])));
+        self.place.await_told("READY=1");
+    }
+
+    /// Starts it with a wall clock that reads what it is ahead by from this file ("+0", "+7d"); its monotonic clock
+    /// is the machine's.
+    pub fn start_with_clock(&mut self, ahead: &std::path::Path) {
+        let file = format!("FAKETIME_TIMESTAMP_FILE={}", ahead.display());
+        let name = &self.world.gateway.name;
+        let before = ["ip", "netns", "exec", name, "env", FAKETIME, &file, "FAKETIME_NO_CACHE=1"];
+        let before = [&before[..], &["FAKETIME_DONT_FAKE_MONOTONIC=1"]].concat();
         self.daemon = Some(self.place.spawn(self.place.program_under(&before, &["serve"])));
         self.place.await_told("READY=1");
     }

@@ -99,14 +99,23 @@ pub struct Hook {
 impl StandIn {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let origin = format!("http://{}", listener.local_addr().unwrap());
-        let this = Self(Arc::new(Inner { origin, books: Mutex::default() }));
+        let this = Self::named(format!("http://{}", listener.local_addr().unwrap()));
+        this.serve(listener);
+        this
+    }
+
+    /// One that will be at this origin.
+    pub fn named(origin: String) -> Self {
+        Self(Arc::new(Inner { origin, books: Mutex::default() }))
+    }
+
+    /// Takes calls and payers from now on; within a runtime.
+    pub fn serve(&self, listener: TcpListener) {
         let app = Router::new()
             .route("/pay/{reference}", get(page).post(pressed))
             .fallback(any(answer))
-            .with_state(this.clone());
+            .with_state(self.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
-        this
     }
 
     /// Settings of a daemon that is to use it; secrets are put into files in `dir`.
