@@ -31,11 +31,12 @@ pub(super) struct Contract {
 impl Contract {
     /// As it stands in the store.
     pub(super) async fn read(store: &Store, id: ServiceId, now: Timestamp) -> Result<Self, BillingError> {
-        let Some(service) = store.get::<Services>(&id).await? else {
+        let (service, subscription) =
+            tokio::join!(store.get::<Services>(&id), store.get::<Subscriptions>(&id));
+        let Some(service) = service? else {
             return Err(BillingError::not_found("service", id));
         };
-        let subscription = store.get::<Subscriptions>(&id).await?;
-        Ok(Self::of(service, subscription, now))
+        Ok(Self::of(service, subscription?, now))
     }
 
     pub(super) fn of(

@@ -97,10 +97,12 @@ impl Till {
 
     async fn settle_once(&self, said: &Confirmation, now: Timestamp) -> Result<Settlement, BillingError> {
         let leaf = self.book.open().await;
-        let by_transaction = self.by_transaction(said).await?;
-        let known = match by_transaction {
+        // Side by side: every other payment waits for its turn behind this one.
+        let (by_transaction, by_reference) =
+            tokio::join!(self.by_transaction(said), self.by_reference(&said.reference));
+        let known = match by_transaction? {
             Some(known) => Some(known),
-            None => self.by_reference(&said.reference).await?,
+            None => by_reference?,
         };
         match (said.outcome, known) {
             (Outcome::Succeeded, Some(known)) => self.succeeded(leaf, known, said, now).await,
