@@ -276,6 +276,20 @@ async fn rule_13_a_prepaid_day_is_renewed_once_and_time_without_service_is_not_b
 }
 
 #[tokio::test]
+async fn rule_13_what_was_bought_at_the_counter_is_renewed_before_it_ends_too() {
+    let books = Books::open();
+    let now = at("2026-05-01T10:00:00Z");
+    let ada = books.subscriber(now).await;
+    let service = books.service(ada, terms(100, DAY), now).await;
+    books.take(ada, 100, Purpose::Renew(service), now).await.unwrap();
+    books.cash(ada, 100, now).await;
+    assert_eq!(books.billing.till.run_cycle(at("2026-05-02T09:57:00Z")).await.unwrap().renewed, 0);
+    assert_eq!(books.billing.till.run_cycle(at("2026-05-02T09:59:00Z")).await.unwrap().renewed, 1);
+    assert_eq!(ends(&books.service_of(service).await), ["2026-05-02T10:00:00Z", "2026-05-03T10:00:00Z"]);
+    books.must_be_right().await;
+}
+
+#[tokio::test]
 async fn rule_13_a_renewal_that_the_wallet_cannot_pay_waits_for_money_and_is_no_debt() {
     let books = Books::open();
     let now = at("2026-05-01T10:00:00Z");
@@ -458,8 +472,12 @@ async fn dunning_that_would_cut_too_many_stops_and_asks_and_an_unbelieved_clock_
     for service in &services {
         assert!(books.service_of(*service).await.locks.is_empty());
     }
-    let next = late.checked_add(SignedDuration::from_mins(4)).unwrap();
-    books.billing.till.allow_dunning("Ada Obi", next).await.unwrap();
+    // It goes on asking, run after run, and an answer counts in the next one, however soon that is.
+    let soon = late.checked_add(SignedDuration::from_secs(140)).unwrap();
+    let again = books.billing.till.run_dunning(soon, false).await.unwrap().held.expect("it still asks");
+    assert_eq!((again.services, again.since), (20, hold.since));
+    let next = late.checked_add(SignedDuration::from_secs(160)).unwrap();
+    books.billing.till.allow_dunning("Ada Obi", soon).await.unwrap();
     let run = books.billing.till.run_dunning(next, false).await.unwrap();
     assert_eq!((run.held, run.bitten), (None, 20));
 }

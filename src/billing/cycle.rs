@@ -192,11 +192,10 @@ impl Till {
             contract.subscription.next_due_at = None;
             return Ok(Turn::Nothing);
         }
-        let ahead = |end: Timestamp| end.saturating_sub(RENEW_AHEAD).unwrap_or(end);
         if let Some(Some(end)) = end
-            && now < ahead(end)
+            && now < grant::renew_at(end)
         {
-            contract.subscription.next_due_at = Some(ahead(end));
+            contract.subscription.next_due_at = Some(grant::renew_at(end));
             return Ok(Turn::Nothing);
         }
         let waits_for_a_plan = contract.subscription.pending.is_some();
@@ -262,7 +261,6 @@ impl Till {
         if let Some(last) = service.intervals.last_mut() {
             last.source.clone_from(&source);
         }
-        subscription.next_due_at = interval.until.map(|end| end.saturating_sub(RENEW_AHEAD).unwrap_or(end));
         grant::unlock(service, crate::domain::lock::LockReason::Prepaid, now);
         let subject = LineSubject { service_id: Some(id), from: Some(interval.from), until: interval.until };
         let (total, paid) = (quote.total, quote.total.minor);
@@ -472,8 +470,6 @@ fn begin_pending_postpaid(contract: &mut Contract, now: Timestamp) {
 /// Subscriptions in one commit: enough for one sync of the disk to serve many, few enough that a payment that waits
 /// for its turn does not wait long.
 const TOGETHER: usize = 64;
-/// A renewal is made this long before the end, so that nobody is cut for a moment.
-const RENEW_AHEAD: SignedDuration = SignedDuration::from_secs(120);
 /// A renewal that comes this late still begins where the period ended.
 const LATE: SignedDuration = SignedDuration::from_mins(10);
 /// Until a subscription that met a fault is looked at again.

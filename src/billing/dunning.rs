@@ -119,6 +119,10 @@ impl Till {
         let may_bite = if clock_holds { false } else { self.may_bite(&waiting, now, &mut run).await? };
         for record in waiting {
             let id = record.body.invoice_id;
+            // What may not be done now stays due, so that the next run counts it again.
+            if !may_bite && self.next(&record.body, now).take.is_some_and(Step::bites) {
+                continue;
+            }
             match self.dun(id, may_bite, now).await {
                 Ok(next) => {
                     run.told = run.told.saturating_add(u64::from(next.tell.is_some()));
@@ -139,7 +143,14 @@ impl Till {
     async fn waiting(&self, now: Timestamp) -> Result<Vec<Record<InvoiceStandings>>, BillingError> {
         let until = IndexValue::Integer(now.as_millisecond());
         let range = Range::Between("next_dunning_at", IndexValue::Integer(i64::MIN), until);
-        Ok(self.store.scan::<InvoiceStandings>(range, Page::first(MOST_A_RUN)).await?.records)
+        let (mut page, mut waiting) = (Page::first(READ_AT_ONCE), Vec::new());
+        while waiting.len() < MOST_A_RUN {
+            let slice = self.store.scan::<InvoiceStandings>(range.clone(), page.clone()).await?;
+            waiting.extend(slice.records);
+            let Some(next) = slice.next else { break };
+            page.after = Some(next);
+        }
+        Ok(waiting)
     }
 
     /// Whether what this run would take away is within the caps, or was allowed.
@@ -279,13 +290,12 @@ impl Till {
         now: Timestamp,
     ) -> Result<Next, BillingError> {
         let (version, mut standing) = (record.version, record.body);
-        let mut next = self.next(&standing, now);
+        let next = self.next(&standing, now);
         if next.take.is_some_and(Step::bites) && self.wallet_pays(leaf, &standing, now).await? {
             return Ok(Next { take: None, tell: None, at: None });
         }
         if next.take.is_some_and(Step::bites) && !may_bite {
-            // It is asked again when somebody has answered, or the clock is right.
-            next = Next { take: None, tell: None, at: now.checked_add(ASK_AGAIN).ok() };
+            return Ok(Next { take: None, tell: None, at: None });
         }
         if let Some(step) = next.take {
             standing.dunned.taken = Some(step);
@@ -376,9 +386,10 @@ async fn take(
 
 /// The name of the setting that holds what stopped dunning.
 const HOLD: &str = "billing.dunning_hold";
-/// Invoices in one run; the next run takes the rest.
-const MOST_A_RUN: usize = 1_000;
+/// Invoices in one run, some megabytes: those that wait for an answer of staff are among them, and must not keep
+/// everybody else's messages waiting.
+const MOST_A_RUN: usize = 10_000;
+/// Invoices read in one go.
+const READ_AT_ONCE: usize = 1_000;
 /// How long an answer of staff counts: the run that it was about, and a day's stragglers.
 const ALLOWED_FOR: SignedDuration = SignedDuration::from_hours(24);
-/// A step that may not be taken now is looked at again after this.
-const ASK_AGAIN: SignedDuration = SignedDuration::from_mins(1);

