@@ -102,7 +102,7 @@ impl Till {
         Ok(listed)
     }
 
-    async fn with_standing(&self, invoice: Invoice) -> Result<Document, BillingError> {
+    pub(super) async fn with_standing(&self, invoice: Invoice) -> Result<Document, BillingError> {
         let standing = match invoice.kind {
             DocumentKind::Invoice => self.store.get::<InvoiceStandings>(&invoice.id).await?,
             DocumentKind::CreditNote => None,

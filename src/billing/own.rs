@@ -11,7 +11,7 @@ use super::documents::party;
 use super::fault::BillingError;
 use super::shop::open_invoices;
 use crate::domain::ids::{InvoiceId, OrderId, PaymentId, ServiceId, SubscriberId};
-use crate::domain::invoice::{Invoice, InvoiceStanding, Party};
+use crate::domain::invoice::{InvoiceStanding, Party};
 use crate::domain::money::Money;
 use crate::domain::order::{Order, OrderStatus, Purchase};
 use crate::domain::payment::Payment;
@@ -19,7 +19,7 @@ use crate::domain::subscriber::Subscriber;
 use crate::domain::subscription::Subscription;
 use crate::store::contract::{Page, Range};
 use crate::store::tables::Subscribers;
-use crate::store::tables::money::{InvoiceStandings, Invoices, Orders, Payments};
+use crate::store::tables::money::{Invoices, Orders, Payments};
 
 /// How somebody stands with us.
 #[derive(Debug, Clone)]
@@ -87,7 +87,7 @@ impl Billing {
         let documents = store.scan::<Invoices>(of(subscriber), newest()).await?.records;
         let mut found = Vec::with_capacity(documents.len());
         for record in documents.into_iter().filter(|record| record.body.number.is_some()) {
-            found.push(self.with_standing(record.body).await?);
+            found.push(self.till.with_standing(record.body).await?);
         }
         Ok(found)
     }
@@ -105,7 +105,7 @@ impl Billing {
         let own = record
             .map(|record| record.body)
             .filter(|invoice| invoice.subscriber_id == subscriber && invoice.number.is_some());
-        self.with_standing(own.ok_or_else(|| BillingError::not_found("invoice", id))?).await
+        self.till.with_standing(own.ok_or_else(|| BillingError::not_found("invoice", id))?).await
     }
 
     /// The number of the invoice that a payment paid, or that says what it bought.
@@ -126,11 +126,6 @@ impl Billing {
         Ok(self.till.store.get::<Invoices>(&id).await?.and_then(|record| record.body.number))
     }
 
-    async fn with_standing(&self, invoice: Invoice) -> Result<Document, BillingError> {
-        let standing = self.till.store.get::<InvoiceStandings>(&invoice.id).await?;
-        Ok(Document { invoice, standing: standing.map(|record| record.body) })
-    }
-
     /// The newest payments of a subscriber, newest first, at most [`MOST_OWN`].
     ///
     /// # Errors
@@ -145,9 +140,7 @@ impl Billing {
     /// # Errors
     /// `NotFound`, for another's too; when the store cannot read.
     pub async fn payment_of(&self, subscriber: SubscriberId, id: PaymentId) -> Result<Payment, BillingError> {
-        let record = self.till.store.get::<Payments>(&id).await?;
-        let own = record.map(|record| record.body).filter(|one| one.subscriber_id == Some(subscriber));
-        own.ok_or_else(|| BillingError::not_found("payment", id))
+        self.till.payment(&id.to_string(), Some(subscriber)).await
     }
 
     /// The newest orders of a subscriber, newest first, at most [`MOST_OWN`].
@@ -164,9 +157,7 @@ impl Billing {
     /// # Errors
     /// `NotFound`, for another's too; when the store cannot read.
     pub async fn order_of(&self, subscriber: SubscriberId, id: OrderId) -> Result<Order, BillingError> {
-        let record = self.till.store.get::<Orders>(&id).await?;
-        let own = record.map(|record| record.body).filter(|order| order.subscriber_id == subscriber);
-        own.ok_or_else(|| BillingError::not_found("order", id))
+        self.till.order(id, Some(subscriber)).await
     }
 
     /// What a payment was used for, in words and amounts that sum to what came: for its receipt.
