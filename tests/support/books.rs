@@ -80,33 +80,49 @@ impl Books {
     }
 
     pub async fn subscriber(&self, now: Timestamp) -> SubscriberId {
-        let number = self.number();
-        let id = SubscriberId(Uuid::now_v7());
-        let one: Subscriber = serde_json::from_value(json!({
-            "id": id, "customer_number": format!("C-{number:06}"), "portal_id": format!("P{number:07}"),
-            "first_name": "Ada", "last_name": "Obi", "created_at": now, "updated_at": now,
-        }))
-        .unwrap();
+        let one = self.somebody(now);
+        let id = one.id;
         self.store.commit(Unit::natural().create::<Subscribers>(&id, &one).unwrap()).await.unwrap();
         id
     }
 
+    /// Many subscribers with a service each, many in a commit.
+    pub async fn crowd(
+        &self,
+        count: usize,
+        terms: &PlanTerms,
+        now: Timestamp,
+    ) -> Vec<(SubscriberId, ServiceId)> {
+        let mut all = Vec::with_capacity(count);
+        while all.len() < count {
+            let mut unit = Unit::natural();
+            for _ in 0..CROWD.min(count - all.len()) {
+                let (one, service) = (self.somebody(now), self.number());
+                let service = served(one.id, service, terms, now);
+                all.push((one.id, service.id));
+                unit = unit.create::<Subscribers>(&one.id, &one).unwrap();
+                unit = unit.create::<Services>(&service.id, &service).unwrap();
+            }
+            self.store.commit(unit).await.unwrap();
+        }
+        self.billing.till.adopt(None, now).await.unwrap();
+        all
+    }
+
+    fn somebody(&self, now: Timestamp) -> Subscriber {
+        let number = self.number();
+        serde_json::from_value(json!({
+            "id": SubscriberId(Uuid::now_v7()), "customer_number": format!("C-{number:06}"),
+            "portal_id": format!("P{number:07}"), "first_name": "Ada", "last_name": "Obi",
+            "created_at": now, "updated_at": now,
+        }))
+        .unwrap()
+    }
+
     /// A service that is active and, where it is prepaid, not paid.
     pub async fn service(&self, of: SubscriberId, terms: PlanTerms, now: Timestamp) -> ServiceId {
-        let number = self.number();
-        let id = ServiceId(Uuid::now_v7());
-        let is_prepaid = terms.billing_mode() == BillingMode::Prepaid;
-        let mut service: Service = serde_json::from_value(json!({
-            "id": id, "subscriber_id": of, "service_number": format!("S-{number}"),
-            "plan_id": Uuid::from_u128(1), "plan_code": "home-20", "terms": terms, "phase": "active",
-            "username": format!("user{number}"), "credential": { "kind": "sealed", "sealed": "" },
-            "created_at": now, "activated_at": now, "updated_at": now,
-        }))
-        .unwrap();
-        if !is_prepaid {
-            let (from, state) = (now, IntervalState::Active);
-            service.intervals.push(Interval { from, until: None, state, source: "test".into() });
-        }
+        let service = served(of, self.number(), &terms, now);
+        let id = service.id;
         self.store.commit(Unit::natural().create::<Services>(&id, &service).unwrap()).await.unwrap();
         self.billing.till.adopt(Some(&[id]), now).await.unwrap();
         id
@@ -216,6 +232,25 @@ impl Books {
         assert!(proof.is_right(), "{:#?}", proof.faults);
     }
 }
+
+/// A service that is active and, where it is prepaid, not paid.
+fn served(of: SubscriberId, number: u64, terms: &PlanTerms, now: Timestamp) -> Service {
+    let mut service: Service = serde_json::from_value(json!({
+        "id": Uuid::now_v7(), "subscriber_id": of, "service_number": format!("S-{number}"),
+        "plan_id": Uuid::from_u128(1), "plan_code": "home-20", "terms": terms, "phase": "active",
+        "username": format!("user{number}"), "credential": { "kind": "sealed", "sealed": "" },
+        "created_at": now, "activated_at": now, "updated_at": now,
+    }))
+    .unwrap();
+    if terms.billing_mode() == BillingMode::Postpaid {
+        let (from, state) = (now, IntervalState::Active);
+        service.intervals.push(Interval { from, until: None, state, source: "test".into() });
+    }
+    service
+}
+
+/// Subscribers of a crowd that come in one commit.
+const CROWD: usize = 100;
 
 /// What a provider says of an attempt that was paid.
 pub fn paid(payment: &Payment, amount: Money, transaction: &str) -> Confirmation {
