@@ -418,7 +418,9 @@ impl Access {
             acct_session_id: report.acct_session_id.clone(),
             service_id: login.as_ref().map(|login| login.service.id),
             subscriber_id: login.as_ref().map(|login| login.service.subscriber_id),
-            granted_terms: granted.map(|(_, version)| version),
+            granted_terms: granted.map(|(_, granted)| granted.terms),
+            granted_rates: granted.and_then(|(_, granted)| granted.rates),
+            granted_captive: granted.is_some_and(|(_, granted)| granted.is_captive),
             username: self.name_to_keep(&report.username).into_owned(),
             calling_station: report.station.clone(),
             called_station: report.called_station.clone(),
@@ -503,7 +505,7 @@ fn ended_of(record: &Record<Sessions>, closed_at: Timestamp) -> Ended {
 }
 
 fn is_silent(record: &Record<Sessions>) -> bool {
-    record.body.closed_why == Some(CloseReason::Silence)
+    record.body.may_go_on_after_all()
 }
 
 /// A session that had ended by silence, open again; each report writes that down until a restart

@@ -255,6 +255,9 @@ impl Access {
             service_id: service.map(|service| service.id),
             subscriber_id: service.map(|service| service.subscriber_id),
             granted_terms: service.map(|service| service.terms.version),
+            // What the kernel enforces follows the facts by itself.
+            granted_rates: None,
+            granted_captive: false,
             username,
             calling_station: Some(device.mac.to_string()),
             called_station: None,

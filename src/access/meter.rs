@@ -129,6 +129,13 @@ impl Meter {
         self.open.retain(|one| one.id != id);
     }
 
+    /// A session has other terms from now on.
+    pub(super) fn granted(&mut self, id: SessionId, terms: u32) {
+        if let Some(session) = self.open.iter_mut().find(|one| one.id == id) {
+            session.granted_terms = Some(terms);
+        }
+    }
+
     pub(super) fn sessions(&self) -> &[OpenSession] {
         &self.open
     }

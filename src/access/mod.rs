@@ -29,11 +29,10 @@ use jiff::tz::TimeZone;
 
 pub use account::{Recorded, Report, Then};
 pub use authenticate::{Answer, Attempt, Evidence};
-pub use class::{CLASS_LENGTH, ClassKey};
+pub use class::{CLASS_LENGTH, ClassKey, may_be_ours};
 pub use local::{Due, Holder, LocalError, LocalSession, Opened, SessionDefaults};
 pub use log::{AuthLog, EVENTS_PER_FLUSH, FlushError, Noted};
 pub use meter::OpenSession;
-pub use owed::{OwedChange, Wanted};
 pub use restart::Restart;
 pub use voucher::{FirstUse, FirstUsed, VoucherLogins};
 pub use why::{CaptiveDevice, Decision, Explained, Explanation, WaitingSignup};
@@ -43,8 +42,9 @@ pub use crate::store::contract::CommitError as RecordError;
 pub use crate::store::snapshot::{Login, NasEntry, NasView};
 
 use crate::base::entropy::Entropy;
-use crate::domain::entitlement::{Usage, Used, period_start};
+use crate::domain::entitlement::{Entitlement, Usage, Used, period_start};
 use crate::domain::ids::ServiceId;
+use crate::domain::owed::Granted;
 use crate::domain::period::local_day;
 use crate::domain::provisioning::Proof;
 use crate::domain::usage_terms::FairUseWindow;
@@ -121,17 +121,21 @@ impl Access {
         &self.snapshot
     }
 
-    /// Our Class attribute for a grant of a service under a version of its terms.
+    /// Our Class attribute for a grant of a service.
     #[must_use]
-    pub fn class_of(&self, service: ServiceId, terms_version: u32) -> [u8; CLASS_LENGTH] {
-        self.class_key.issue(service, terms_version)
+    pub fn class_of(&self, service: ServiceId, granted: &Granted) -> [u8; CLASS_LENGTH] {
+        self.class_key.issue(service, granted)
     }
 
-    /// The same for a login, signed once and then remembered with it.
+    /// The same for a login; what most get is signed once and then remembered with it.
     #[must_use]
-    pub fn class_for<'a>(&self, login: &'a Login) -> &'a [u8; CLASS_LENGTH] {
-        let service = &login.service;
-        login.mark.get_or_init(|| self.class_key.issue(service.id, service.terms.version))
+    pub fn class_for(&self, login: &Login, entitlement: &Entitlement) -> [u8; CLASS_LENGTH] {
+        let (service, granted) = (&login.service, granted(login, entitlement));
+        let as_sold = granted.rates == Some(service.terms.rates) && !granted.is_captive;
+        if !as_sold {
+            return self.class_key.issue(service.id, &granted);
+        }
+        *login.mark.get_or_init(|| self.class_key.issue(service.id, &granted))
     }
 
     /// How many sessions are open.
@@ -179,6 +183,15 @@ impl Access {
                 "{old} session(s) opened under an earlier answer must end or be changed at their NAS"
             ),
         }
+    }
+}
+
+/// What an accept with this entitlement grants.
+fn granted(login: &Login, entitlement: &Entitlement) -> Granted {
+    Granted {
+        terms: login.service.terms.version,
+        rates: Some(entitlement.rates),
+        is_captive: entitlement.is_captive(),
     }
 }
 

@@ -1,88 +1,196 @@
 //! What NAS still owe us: sessions that go on under an answer that is no longer ours.
 //!
 //! Nothing here is stored, because nothing of it is a fact of its own: a session that is open, a service that may not
-//! be online (or has other terms by now), and no Stop yet. So it survives every restart, and ends only with proof:
-//! the NAS's Stop, or a login anew. The one rule: what is not proven to have ended is shown.
+//! be online (or has other speeds or terms by now), and no Stop yet. So it survives every restart, and ends only with
+//! proof: the NAS's Stop, its answer to what it was told, or a login anew. The one rule: what is not proven to have been done is
+//! shown.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Access;
-use crate::domain::entitlement::Access as Reach;
-use crate::domain::ids::{NasId, ServiceId, SessionId, SubscriberId};
+use super::account::{close_at, event_of};
+use super::granted;
+use super::meter::OpenSession;
+use super::table::Entry;
+use crate::domain::entitlement::{Access as Reach, Entitlement};
+use crate::domain::ids::ServiceId;
+use crate::domain::owed::{Granted, NewTerms, OwedChange, Settled, Wanted};
 use crate::domain::refusal::Refusal;
+use crate::domain::session::{CloseReason, Session};
+use crate::store::contract::{CommitError, Expected, Unit};
 use crate::store::snapshot::Login;
-
-/// A change that a NAS still owes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwedChange {
-    /// Which session.
-    pub session: SessionId,
-    /// At which NAS.
-    pub nas: NasId,
-    /// The NAS's own id for it.
-    pub acct_session_id: String,
-    /// Under which service.
-    pub service: ServiceId,
-    /// Whose.
-    pub subscriber: SubscriberId,
-    /// Its login.
-    pub username: String,
-    /// Its device, where the NAS said.
-    pub station: Option<String>,
-    /// What it owes.
-    pub wanted: Wanted,
-    /// Since when the facts are so.
-    pub since: Timestamp,
-}
-
-/// What a NAS is to do with a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// End it.
-    Disconnect {
-        /// Why.
-        refusal: Refusal,
-    },
-    /// Give it the terms of the present contract.
-    Change,
-}
+use crate::store::tables::{Sessions, session_key};
 
 impl Access {
     /// Every session at a NAS that goes on although it should end or change, oldest first.
     #[must_use]
     pub fn owed(&self, now: Timestamp) -> Vec<OwedChange> {
-        let mut owed = Vec::new();
-        for entry in self.sessions.open_at_nas() {
-            let session = &entry.session;
-            let Some(login) = session.service_id.and_then(|id| self.snapshot.service(id)) else { continue };
-            let Some(wanted) = self.wanted_of(&login, session.granted_terms, now) else { continue };
-            owed.push(OwedChange {
-                session: session.id,
-                nas: session.nas_id,
-                acct_session_id: session.acct_session_id.clone(),
-                service: login.service.id,
-                subscriber: login.service.subscriber_id,
-                username: session.username.clone(),
-                station: session.calling_station.clone(),
-                wanted,
-                since: since(&login, wanted, now),
-            });
-        }
+        let mut owed = self.sessions.pick(|entry| self.owed_by(entry, now));
         owed.sort_by_key(|one| one.since);
         owed
     }
 
-    fn wanted_of(&self, login: &Login, granted: Option<u32>, now: Timestamp) -> Option<Wanted> {
-        match self.entitlement(login, now) {
-            Err(refusal) => Some(Wanted::Disconnect { refusal }),
-            Ok(yes) => match yes.access {
-                Reach::Captive { reason } => Some(Wanted::Disconnect { refusal: Refusal::Locked { reason } }),
-                Reach::Full => {
-                    let is_old = granted.is_some_and(|version| version != login.service.terms.version);
-                    is_old.then_some(Wanted::Change)
-                }
-            },
+    /// The same of one service.
+    #[must_use]
+    pub fn owed_of(&self, service: ServiceId, now: Timestamp) -> Vec<OwedChange> {
+        let is_at_nas = |one: &OpenSession| !one.is_local;
+        if !self.sessions.of_service(service).iter().any(is_at_nas) {
+            return Vec::new();
         }
+        self.sessions.pick(|entry| {
+            let is_of = entry.session.service_id == Some(service);
+            is_of.then(|| self.owed_by(entry, now)).flatten()
+        })
+    }
+
+    /// What one session owes by now; `None` once nothing is, or it has ended.
+    #[must_use]
+    pub fn still_owed(&self, owed: &OwedChange, now: Timestamp) -> Option<OwedChange> {
+        let shard = self.sessions.shard(&owed.key);
+        let entry = shard.open.get(owed.key.as_str()).filter(|entry| entry.session.id == owed.session)?;
+        self.owed_by(entry, now)
+    }
+
+    /// What is owed where this very session is to end because somebody said so.
+    #[must_use]
+    pub fn owed_at_will(&self, session: &Session, now: Timestamp) -> Option<OwedChange> {
+        let key = session_key(session.nas_id, session.nas_address, &session.acct_session_id);
+        let shard = self.sessions.shard(&key);
+        let entry = shard.open.get(key.as_str()).filter(|entry| entry.session.id == session.id)?;
+        Some(owed_change(&entry.session, key, Wanted::Reconnect, now))
+    }
+
+    /// Writes down that nothing is owed of a session any more, and how that is known. Safe to repeat: what has
+    /// ended meanwhile, or was replaced under its key, is left alone.
+    ///
+    /// # Errors
+    /// When the commit fails: then it is owed as before.
+    pub async fn settle_owed(
+        &self,
+        owed: &OwedChange,
+        settled: Settled,
+        why: CloseReason,
+        now: Timestamp,
+    ) -> Result<(), CommitError> {
+        match settled {
+            Settled::Changed(granted) => self.note_granted(owed, granted).await,
+            Settled::Ended => self.end_at_nas(owed, why, now).await,
+            Settled::Absent => self.end_at_nas(owed, CloseReason::NotAtNas, now).await,
+        }
+    }
+
+    async fn note_granted(&self, owed: &OwedChange, granted: Granted) -> Result<(), CommitError> {
+        let unit = {
+            let mut shard = self.sessions.shard(&owed.key);
+            let Some(entry) = shard.open.get_mut(owed.key.as_str()) else { return Ok(()) };
+            let session = &mut entry.session;
+            if session.id != owed.session {
+                return Ok(());
+            }
+            // Memory may run ahead of a commit that fails: what the NAS has in force is true either way.
+            session.granted_terms = Some(granted.terms);
+            session.granted_rates = granted.rates;
+            session.granted_captive = granted.is_captive;
+            if let Some(service) = session.service_id {
+                self.sessions.meter(service, |meter| meter.granted(session.id, granted.terms));
+            }
+            Unit::natural()
+                .expect::<Sessions>(&session.id, Expected::Present)
+                .put::<Sessions>(&session.id, session)?
+                .event("session.changed", session.id, event_of(session, entry.counters))
+        };
+        self.store.commit(unit).await.map(|_| ())
+    }
+
+    async fn end_at_nas(
+        &self,
+        owed: &OwedChange,
+        why: CloseReason,
+        now: Timestamp,
+    ) -> Result<(), CommitError> {
+        let key = owed.key.as_str();
+        let (unit, entry) = {
+            let mut shard = self.sessions.shard(key);
+            if shard.open.get(key).is_none_or(|entry| entry.session.id != owed.session) {
+                return Ok(());
+            }
+            let Some(entry) = self.sessions.remove_open(&mut shard, key) else { return Ok(()) };
+            let mut session = entry.session.clone();
+            close_at(&mut session, now, why);
+            self.sessions.remember_ended(&mut shard, key, &session, entry.counters);
+            let unit = Unit::natural()
+                .expect::<Sessions>(&session.id, Expected::Present)
+                .put::<Sessions>(&session.id, &session)?
+                .event("session.ended", session.id, event_of(&session, entry.counters));
+            (unit, entry)
+        };
+        let outcome = self.store.commit(unit).await;
+        if outcome.is_err() {
+            let mut shard = self.sessions.shard(key);
+            self.sessions.insert_open(&mut shard, key, entry);
+        }
+        outcome.map(|_| ())
+    }
+
+    fn owed_by(&self, entry: &Entry, now: Timestamp) -> Option<OwedChange> {
+        let session = &entry.session;
+        if session.local.is_some() {
+            return None;
+        }
+        let login = self.snapshot.service(session.service_id?)?;
+        let wanted = self.wanted_of(&login, entry, now)?;
+        let key = session_key(session.nas_id, session.nas_address, &session.acct_session_id);
+        Some(owed_change(session, key, wanted, since(&login, wanted, now)))
+    }
+
+    fn wanted_of(&self, login: &Login, entry: &Entry, now: Timestamp) -> Option<Wanted> {
+        let session = &entry.session;
+        let entitlement = match self.entitlement(login, now) {
+            Err(refusal) => return Some(Wanted::Disconnect { refusal }),
+            Ok(entitlement) => entitlement,
+        };
+        if let Reach::Captive { reason } = entitlement.access {
+            let was_open = !session.granted_captive;
+            return was_open.then_some(Wanted::Disconnect { refusal: Refusal::Locked { reason } });
+        }
+        if session.granted_captive {
+            return Some(Wanted::Reconnect);
+        }
+        is_old(session, &granted(login, &entitlement))
+            .then(|| Wanted::Change(new_terms(login, entry, &entitlement, now)))
+    }
+}
+
+fn is_old(session: &Session, granted: &Granted) -> bool {
+    let other_terms = session.granted_terms.is_some_and(|terms| terms != granted.terms);
+    other_terms || session.granted_rates.is_some_and(|rates| Some(rates) != granted.rates)
+}
+
+fn new_terms(login: &Login, entry: &Entry, entitlement: &Entitlement, now: Timestamp) -> NewTerms {
+    let counters = entry.counters;
+    let passed = now.duration_since(entry.session.opened_at).max(SignedDuration::ZERO).as_secs();
+    NewTerms {
+        entitlement: entitlement.until_it_changes(now),
+        terms: login.service.terms.version,
+        elapsed_secs: u64::try_from(passed).unwrap_or(0),
+        used_octets: counters.down_octets.saturating_add(counters.up_octets),
+    }
+}
+
+fn owed_change(session: &Session, key: String, wanted: Wanted, since: Timestamp) -> OwedChange {
+    OwedChange {
+        session: session.id,
+        key,
+        nas: session.nas_id,
+        reported_from: session.reported_from,
+        acct_session_id: session.acct_session_id.clone(),
+        service: session.service_id,
+        subscriber: session.subscriber_id,
+        username: session.username.clone(),
+        station: session.calling_station.clone(),
+        ipv4: session.ipv4,
+        wanted,
+        since,
     }
 }
 
@@ -94,7 +202,7 @@ fn since(login: &Login, wanted: Wanted, now: Timestamp) -> Timestamp {
             let lock = login.service.locks.iter().find(|lock| lock.reason == reason);
             lock.map_or(login.service.updated_at, |lock| lock.placed_at)
         }
-        Wanted::Disconnect { .. } | Wanted::Change => login.service.updated_at,
+        Wanted::Disconnect { .. } | Wanted::Reconnect | Wanted::Change(_) => login.service.updated_at,
     }
     .min(now)
 }

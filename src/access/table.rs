@@ -18,7 +18,7 @@ use super::meter::{Meter, OpenSession, same_device};
 use super::shards::Shards;
 use crate::domain::entitlement::{Usage, Used};
 use crate::domain::ids::{ServiceId, SessionId};
-use crate::domain::session::{CloseReason, Counters, Session};
+use crate::domain::session::{Counters, Session};
 use crate::domain::usage_terms::FairUseWindow;
 use crate::store::Store;
 use crate::store::contract::{ReadError, Record};
@@ -62,7 +62,7 @@ pub(super) struct Ended {
     pub(super) service_id: Option<ServiceId>,
     pub(super) opened_at: Timestamp,
     pub(super) closed_at: Timestamp,
-    /// Whether it ended by silence alone, so that it may go on after all.
+    /// Whether it may go on after all: see [`Session::may_go_on_after_all`].
     pub(super) silent: bool,
     /// Whether this box's own kernel counted it, and not its reporters.
     pub(super) is_local: bool,
@@ -185,7 +185,7 @@ impl SessionTable {
             service_id: session.service_id,
             opened_at: session.opened_at,
             closed_at,
-            silent: session.closed_why == Some(CloseReason::Silence),
+            silent: session.may_go_on_after_all(),
             is_local: session.local.is_some(),
             octets,
         };
@@ -290,16 +290,16 @@ impl SessionTable {
         ids
     }
 
-    /// The keys of all open sessions that `wanted` picks.
-    /// Every open session that a NAS enforces.
-    pub(super) fn open_at_nas(&self) -> Vec<Entry> {
-        let mut open = Vec::new();
+    /// What `of` makes of each open session.
+    pub(super) fn pick<T>(&self, of: impl Fn(&Entry) -> Option<T>) -> Vec<T> {
+        let mut picked = Vec::new();
         for shard in self.shards.each() {
-            open.extend(shard.open.values().filter(|entry| entry.session.local.is_none()).cloned());
+            picked.extend(shard.open.values().filter_map(&of));
         }
-        open
+        picked
     }
 
+    /// The keys of all open sessions that `wanted` picks.
     pub(super) fn keys_where(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<Box<str>> {
         let mut keys = Vec::new();
         for shard in self.shards.each() {

@@ -45,6 +45,8 @@ pub struct NasWish {
     pub kind: NasKind,
     /// Whether requests must carry a Message-Authenticator.
     pub message_authenticator: MessageAuthenticatorPolicy,
+    /// Where it listens for Disconnect- and CoA-Requests; nothing where it cannot be told.
+    pub coa_port: Option<u16>,
     /// Whether it may be used.
     pub is_active: bool,
     /// What staff wrote down.
@@ -103,6 +105,7 @@ impl NasDevices {
             sealed_previous: None,
             previous_until: None,
             message_authenticator: wish.message_authenticator,
+            coa_port: wish.coa_port,
             is_active: wish.is_active,
             note: wish.note,
             created_at: now,
@@ -158,6 +161,7 @@ impl NasDevices {
         after.address = wish.address.trunc();
         after.kind = wish.kind;
         after.message_authenticator = wish.message_authenticator;
+        after.coa_port = wish.coa_port;
         after.is_active = wish.is_active;
         after.note = wish.note;
         if after == record.body {

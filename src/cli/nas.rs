@@ -80,6 +80,9 @@ struct Facts {
     /// Whether requests must carry a Message-Authenticator: require or allow
     #[arg(long, value_name = "POLICY")]
     message_authenticator: Option<String>,
+    /// Where it listens for Disconnect- and CoA-Requests (RFC 5176); 0 where it cannot be told
+    #[arg(long, value_name = "PORT")]
+    coa_port: Option<u16>,
     /// A note for colleagues
     #[arg(long)]
     note: Option<String>,
@@ -157,9 +160,10 @@ impl Set {
 
 impl Facts {
     fn fields(self) -> Map<String, Value> {
-        let Self { kind, message_authenticator, note } = self;
-        let fields = [("kind", kind), ("message_authenticator", message_authenticator), ("note", note)];
-        fields.into_iter().filter_map(|(name, text)| Some((name.to_owned(), json!(text?)))).collect()
+        let Self { kind, message_authenticator, coa_port, note } = self;
+        let texts = [("kind", kind), ("message_authenticator", message_authenticator), ("note", note)];
+        let texts = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), json!(text?))));
+        texts.chain(coa_port.map(|port| ("coa_port".to_owned(), json!(port)))).collect()
     }
 }
 

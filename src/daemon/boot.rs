@@ -19,6 +19,7 @@ use super::money::Money;
 use super::portal::{self, PortalError};
 use super::{
     Claim, Doors, Running, console, couriers, gateway, jobs, metrics, radius_settings, session_defaults,
+    telling,
 };
 use crate::access::{Access, ClassKey};
 use crate::base::clock::Clock;
@@ -30,6 +31,7 @@ use crate::catalogue::provision::Prover;
 use crate::config::{Config, Engine, Environment, Origin, SecretError, box_key};
 use crate::domain::provisioning::Proof;
 use crate::domain::service::Service;
+use crate::enforce::remote::Teller;
 use crate::enforce::{Closed, Enforcer};
 use crate::firewall::kernel::GatewayError;
 use crate::firewall::policy::PolicyError;
@@ -154,10 +156,14 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     }
     let passwords = passwords(&config, &entropy)?;
     let post = desk::post(&config, &store, &vault, &entropy)?;
+    let (stop_doors, stop_jobs) = (CancellationToken::new(), CancellationToken::new());
+    let telling = telling::start(&access, &clock, &entropy, &stop_jobs).await;
+    let (teller, telling) = telling.map_err(StartError::Threads)?;
     let enforcing = enforcer.as_ref();
     let front = Front {
         access: &access,
         enforcer: enforcing,
+        teller: &teller,
         health: &health,
         passwords: &passwords,
         post: &post,
@@ -166,7 +172,6 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     };
     let app = build_app(&world, &front)?;
     let claim = offer_claim(&app, &config, &clock).await?;
-    let (stop_doors, stop_jobs) = (CancellationToken::new(), CancellationToken::new());
     let jobs = Jobs::new();
     let interim_secs = Arc::new(AtomicU32::new(radius_settings(&config).interim_secs));
     let wiring = jobs::Wiring {
@@ -183,6 +188,8 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
     };
     let mut job_tasks = jobs::start(&jobs, &wiring, &stop_jobs)?;
     job_tasks.extend(couriers::start(&app, &clock, &stop_jobs));
+    job_tasks.extend(telling);
+    job_tasks.push(telling::follow(&store, &access, &teller, &stop_jobs));
     if let Some(enforcer) = &enforcer {
         let own = gateway::Own { jobs: &jobs, enforcer, store: &store, config: &config, stop: &stop_jobs };
         job_tasks.extend(gateway::tasks(&own, &wired)?);
@@ -401,6 +408,7 @@ fn open_radius(
 struct Front<'a> {
     access: &'a Arc<Access>,
     enforcer: Option<&'a Enforcer>,
+    teller: &'a Teller,
     health: &'a Health,
     passwords: &'a Passwords,
     post: &'a Post,
@@ -411,7 +419,7 @@ struct Front<'a> {
 }
 
 fn build_app(world: &World<'_>, front: &Front<'_>) -> Result<App, super::PaymentsError> {
-    let Front { access, enforcer, health, passwords, post, cycle, paid } = *front;
+    let Front { access, enforcer, teller, health, passwords, post, cycle, paid } = *front;
     let World { config, clock, entropy, store, vault } = *world;
     let site = &config.site;
     let prover = Arc::new(ProvenByAccess(Arc::clone(access)));
@@ -430,6 +438,7 @@ fn build_app(world: &World<'_>, front: &Front<'_>) -> Result<App, super::Payment
         vault,
         access,
         enforcer,
+        teller,
         people: &people,
         subscribers: &subscribers,
         catalogue: &catalogue,

@@ -17,6 +17,7 @@ use crate::catalogue::Catalogue;
 use crate::config::{Config, Environment, Mail, MailSecurity, SecretError};
 use crate::domain::message::Channel;
 use crate::enforce::Enforcer;
+use crate::enforce::remote::Teller;
 use crate::notify::{
     Carrier, OutboundError, Post, PostParts, QuietHours, Rules, Security, Sent, SiteWords, Smtp, SmtpError,
     SmtpSettings, Writer,
@@ -56,6 +57,7 @@ pub(super) struct Desk<'a> {
     pub(super) vault: &'a Vault,
     pub(super) access: &'a Arc<Access>,
     pub(super) enforcer: Option<&'a Enforcer>,
+    pub(super) teller: &'a Teller,
     pub(super) people: &'a People,
     pub(super) subscribers: &'a Subscribers,
     pub(super) catalogue: &'a Catalogue,
@@ -122,6 +124,7 @@ pub(super) fn reception(desk: &Desk<'_>) -> Reception {
         entropy: desk.entropy.clone(),
         access: Arc::clone(desk.access),
         enforcer: desk.enforcer.cloned(),
+        teller: Some(desk.teller.clone()),
         people: desk.people.clone(),
         subscribers: desk.subscribers.clone(),
         catalogue: desk.catalogue.clone(),

@@ -19,6 +19,7 @@ mod notify;
 mod payments;
 mod portal;
 mod sms;
+mod telling;
 mod vouchers;
 mod words;
 

@@ -170,6 +170,15 @@ impl Entitlement {
         Self { session_secs, remaining_octets: self.remaining_octets.filter(|_| self.octets_count), ..*self }
     }
 
+    /// Whether only the portal and the way to pay are reachable.
+    #[must_use]
+    pub const fn is_captive(&self) -> bool {
+        match self.access {
+            Access::Captive { .. } => true,
+            Access::Full => false,
+        }
+    }
+
     /// Octets that may pass until the answer changes by them; `None` where they change nothing now.
     #[must_use]
     pub fn octets_to_change(&self) -> Option<u64> {

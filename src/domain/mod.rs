@@ -20,6 +20,7 @@ pub mod message;
 pub mod money;
 pub mod nas;
 pub mod order;
+pub mod owed;
 pub mod payment;
 pub mod payment_event;
 pub mod period;

@@ -29,6 +29,9 @@ pub struct Nas {
     /// Whether requests must carry a Message-Authenticator.
     #[serde(default)]
     pub message_authenticator: MessageAuthenticatorPolicy,
+    /// Where it listens for Disconnect- and CoA-Requests (RFC 5176); nothing where it cannot be told.
+    #[serde(default = "usual_coa_port")]
+    pub coa_port: Option<u16>,
     /// Whether it may be used.
     pub is_active: bool,
     /// What staff wrote down.
@@ -38,6 +41,15 @@ pub struct Nas {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+}
+
+/// RFC 5176 section 2.3.
+pub const COA_PORT: u16 = 3799;
+
+/// Records of before the field was there are of NAS that listen where the RFC says.
+#[expect(clippy::unnecessary_wraps, reason = "the shape of the field")]
+const fn usual_coa_port() -> Option<u16> {
+    Some(COA_PORT)
 }
 
 /// The NAS that this box itself is: sessions of devices on its own access interfaces are at it.

@@ -38,6 +38,12 @@ pub struct Session {
     /// Version of the contract's terms under which the login was granted, from our own Class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted_terms: Option<u32>,
+    /// Speeds that its NAS was told last; unknown of a session that an older program granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted_rates: Option<Rates>,
+    /// Whether only the way to pay was opened to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub granted_captive: bool,
     /// The login as reported.
     pub username: String,
     /// Calling-Station-Id as reported: usually the device's MAC.
@@ -76,6 +82,31 @@ pub struct Session {
     /// Why it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_why: Option<CloseReason>,
+}
+
+impl Session {
+    /// Whether a later report that shows it going on takes its end back: silence, or what its NAS said of it, is
+    /// weaker than a report.
+    #[must_use]
+    pub fn may_go_on_after_all(&self) -> bool {
+        match &self.closed_why {
+            Some(CloseReason::Silence | CloseReason::NotAtNas) => true,
+            // Of a local one the kernel has spoken, and it reports itself.
+            Some(CloseReason::Disconnected | CloseReason::NotEntitled { .. }) => self.local.is_none(),
+            Some(
+                CloseReason::Stop { .. }
+                | CloseReason::NasRestarted
+                | CloseReason::NasShutDown
+                | CloseReason::Replaced
+                | CloseReason::LoggedOut
+                | CloseReason::Idle
+                | CloseReason::SessionLimit
+                | CloseReason::NotAdmitted
+                | CloseReason::Confirmed,
+            )
+            | None => false,
+        }
+    }
 }
 
 /// A session that this box's own kernel enforces and counts.
@@ -131,6 +162,8 @@ pub enum CloseReason {
     LoggedOut,
     /// Staff, or the subscriber from another device, ended it.
     Disconnected,
+    /// Its NAS says that it has no such session. A later report that shows it going on takes this back.
+    NotAtNas,
     /// Nothing passed for as long as the plan allows.
     Idle,
     /// It lasted as long as one session may.

@@ -10,8 +10,10 @@
 //! | `worker` | the thread: looks, readings, repairs |
 //! | `eyes` | who is behind an address |
 //! | `state` | how the gateway is, for people |
+//! | [`remote`] | the same for sessions at NAS, by CoA and Disconnect |
 
 mod eyes;
+pub mod remote;
 mod state;
 mod wanted;
 mod worker;

@@ -4,6 +4,7 @@
 //! clamped or dropped silently; what a NAS cannot be told is returned as [`Untold`], so that the
 //! operator hears of it. No store, no sockets, no clock.
 
+pub mod change;
 mod stack_text;
 pub mod vendor;
 

@@ -148,6 +148,8 @@ impl<'b> Reply<'b> {
 pub struct Request<'b> {
     writer: Writer<'b>,
     authenticator: Authenticator,
+    /// Whether the authenticator is a signature (RFC 2866 section 3, RFC 5176 section 2.3) rather than random.
+    is_signed: bool,
     message_authenticator: Option<usize>,
 }
 
@@ -180,7 +182,18 @@ impl<'b> Request<'b> {
     #[must_use]
     pub fn accounting(buffer: &'b mut Buffer, identifier: u8) -> Self {
         let writer = Writer::start(buffer, Code::AccountingRequest, identifier, &ZERO);
-        Self { writer, authenticator: ZERO, message_authenticator: None }
+        Self { writer, authenticator: ZERO, is_signed: true, message_authenticator: None }
+    }
+
+    /// A Disconnect-Request or CoA-Request (RFC 5176 section 2.3): signed over zeros, as accounting is,
+    /// and with a Message-Authenticator that covers zeros too (section 3.4).
+    ///
+    /// # Errors
+    /// None in practice: the buffer has room for a first attribute.
+    pub(super) fn change(buffer: &'b mut Buffer, code: Code, identifier: u8) -> Result<Self, EncodeError> {
+        let mut writer = Writer::start(buffer, code, identifier, &ZERO);
+        let message_authenticator = Some(writer.message_authenticator()?);
+        Ok(Self { writer, authenticator: ZERO, is_signed: true, message_authenticator })
     }
 
     fn with_random(
@@ -191,7 +204,7 @@ impl<'b> Request<'b> {
     ) -> Result<Self, EncodeError> {
         let mut writer = Writer::start(buffer, code, identifier, &random);
         let message_authenticator = Some(writer.message_authenticator()?);
-        Ok(Self { writer, authenticator: random, message_authenticator })
+        Ok(Self { writer, authenticator: random, is_signed: false, message_authenticator })
     }
 
     /// Where attributes are written.
@@ -212,10 +225,11 @@ impl<'b> Request<'b> {
     /// Signs the request and gives the packet.
     #[must_use]
     pub fn finish(self, secret: &SharedSecret) -> &'b [u8] {
-        let Self { mut writer, authenticator, message_authenticator } = self;
-        match message_authenticator {
-            Some(_) => writer.sign_message(message_authenticator, &authenticator, secret),
-            None => writer.sign_packet(&ZERO, secret),
+        let Self { mut writer, authenticator, is_signed, message_authenticator } = self;
+        writer.sign_message(message_authenticator, &authenticator, secret);
+        // It covers the Message-Authenticator, so it comes last.
+        if is_signed {
+            writer.sign_packet(&ZERO, secret);
         }
         writer.into_octets()
     }

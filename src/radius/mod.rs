@@ -16,12 +16,14 @@
 //! | [`exchange`] | which datagrams are let in |
 //! | [`duplicate`] | which were answered already |
 //! | [`client`] | the asking side |
+//! | [`change`] | a NAS told to end or change a session |
 //! | [`dictionary`] | names for people |
 //!
 //! The one rule: nothing of a peer's is believed before [`authenticator`] has spoken.
 
 pub mod attribute;
 pub mod authenticator;
+pub mod change;
 pub mod client;
 pub mod dictionary;
 pub mod duplicate;

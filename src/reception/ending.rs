@@ -7,13 +7,14 @@ use serde_json::json;
 
 use super::{Reception, ReceptionError, Unconnected};
 use crate::access::LocalSession;
-use crate::access::OwedChange;
 use crate::catalogue::audit::{self, Deed};
 use crate::catalogue::fault::Fault;
 use crate::domain::audit::Actor;
 use crate::domain::device::{Device, MacAddress};
 use crate::domain::ids::{ServiceId, SessionId, SubscriberId};
+use crate::domain::owed::{OwedChange, Settled};
 use crate::domain::session::{CloseReason, Counters, Session};
+use crate::enforce::remote::Outcome;
 use crate::store::contract::Unit;
 
 /// What ending a session came to.
@@ -46,12 +47,23 @@ pub struct OwnDevice {
     pub counters: Counters,
 }
 
+/// An attempt to have a NAS do what it owes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToldNas {
+    /// How often it was tried.
+    pub times: u32,
+    /// When last.
+    pub at: Timestamp,
+    /// How that ended, for people.
+    pub answer: String,
+}
+
 /// Why a session was not ended.
 #[derive(Debug, thiserror::Error)]
 pub enum NotEnded {
-    /// It is at a NAS, which this version cannot tell.
-    #[error("the session is at another NAS, which this version cannot tell to end it")]
-    AtNas,
+    /// It is at a NAS that did not do it; a sentence that says why.
+    #[error("the session is at another NAS, and it goes on: {0}")]
+    AtNas(String),
     /// The gateway did not do it.
     #[error(transparent)]
     Gateway(Unconnected),
@@ -128,13 +140,28 @@ impl Reception {
             }
             return Ok(Ended::Before);
         }
-        if session.local.is_none() {
-            return Err(NotEnded::AtNas);
-        }
         self.write_down_end(session.id, actor, now).await?;
+        if session.local.is_none() {
+            return self.end_at_nas(&session, now).await;
+        }
         let ended =
             self.close(session.id, CloseReason::Disconnected, now).await.map_err(NotEnded::Gateway)?;
         Ok(if ended { Ended::Now } else { Ended::Before })
+    }
+
+    /// The NAS is told, and what it answers is what counts.
+    async fn end_at_nas(&self, session: &Session, now: Timestamp) -> Result<Ended, NotEnded> {
+        let Some(teller) = &self.0.teller else {
+            return Err(NotEnded::AtNas("nothing here can tell it".to_owned()));
+        };
+        let Some(owed) = self.0.access.owed_at_will(session, now) else { return Ok(Ended::Before) };
+        match teller.end(&owed).await {
+            Outcome::Settled(Settled::Ended | Settled::Changed(_)) => Ok(Ended::Now),
+            Outcome::Settled(Settled::Absent) => Ok(Ended::Before),
+            failed @ (Outcome::Refused(_) | Outcome::Silent | Outcome::CannotBeTold | Outcome::Fault) => {
+                Err(NotEnded::AtNas(failed.sentence()))
+            }
+        }
     }
 
     /// The entry comes first: an end without an entry is worse than an entry without an end.
@@ -156,5 +183,12 @@ impl Reception {
     #[must_use]
     pub fn owed_changes(&self, now: Timestamp) -> Vec<OwedChange> {
         self.0.access.owed(now)
+    }
+
+    /// How the last attempt went to have a NAS do what it owes.
+    #[must_use]
+    pub fn attempted(&self, owed: &OwedChange) -> Option<ToldNas> {
+        let last = self.0.teller.as_ref()?.attempted(owed.session)?;
+        Some(ToldNas { times: last.times, at: last.at, answer: last.outcome.sentence() })
     }
 }

@@ -19,7 +19,7 @@ use crate::catalogue::plan_form;
 use crate::catalogue::roster::BadLine;
 use crate::domain::audit::Actor;
 use crate::domain::ledger::{Account, Entry, PostingKind};
-use crate::domain::nas::MessageAuthenticatorPolicy;
+use crate::domain::nas::{COA_PORT, MessageAuthenticatorPolicy};
 use crate::store::listing;
 use crate::store::tables::Subscribers;
 
@@ -171,6 +171,7 @@ impl Reception {
             address: one.address,
             kind: one.kind,
             message_authenticator: MessageAuthenticatorPolicy::Require,
+            coa_port: Some(COA_PORT),
             is_active: true,
             note: None,
         };

@@ -42,6 +42,7 @@ use crate::billing::agent::Agents;
 use crate::billing::voucher::{Parts as VoucherParts, Vouchers};
 use crate::catalogue::Catalogue;
 use crate::enforce::Enforcer;
+use crate::enforce::remote::Teller;
 use crate::notify::Post;
 use crate::people::People;
 use crate::people::subscribers::Subscribers;
@@ -49,7 +50,7 @@ use crate::store::Store;
 use crate::store::contract::{CommitError, Unit};
 use crate::store::vault::Vault;
 
-pub use ending::{Ended, NotEnded, OwnDevice};
+pub use ending::{Ended, NotEnded, OwnDevice, ToldNas};
 pub use online::{Online, Unconnected};
 pub use paying::PayFor;
 pub use signup::{ConfirmOutcome, Confirmed, SignupError, SignupForm, SignupPlace, SignupView};
@@ -88,6 +89,8 @@ pub struct Parts {
     pub billing: Billing,
     /// The gateway; `None` where this box is none.
     pub enforcer: Option<Enforcer>,
+    /// Who tells NAS; `None` where nobody does, as in a tool without a daemon.
+    pub teller: Option<Teller>,
     /// Messages to people.
     pub post: Post,
     /// For the wait on a service that is being brought to life.

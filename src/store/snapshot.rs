@@ -350,7 +350,7 @@ pub fn secret_context(nas: NasId) -> String {
 }
 
 /// Length of the mark: what `access` signs.
-pub const MARK_OCTETS: usize = 29;
+pub const MARK_OCTETS: usize = 46;
 /// Problems remembered; more than this is one problem: a wrong key.
 const MAX_PROBLEMS: usize = 1_000;
 

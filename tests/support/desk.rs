@@ -89,6 +89,7 @@ pub async fn reception(rooms: Rooms<'_>) -> Reception {
         entropy: Entropy::System,
         access: access.await.unwrap(),
         enforcer: None,
+        teller: None,
         people: rooms.people.clone(),
         subscribers: rooms.subscribers.clone(),
         catalogue: rooms.catalogue.clone(),

@@ -104,6 +104,7 @@ impl Lab {
             sealed_previous: None,
             previous_until: None,
             message_authenticator,
+            coa_port: None,
             is_active: true,
             note: None,
             created_at: Timestamp::UNIX_EPOCH,

@@ -19,7 +19,7 @@ use crate::catalogue::form::{Form, Said};
 use crate::catalogue::nas::{MOST_GRACE, NasFilter, NasWish, WithSecret, nas_address, standing_warnings};
 use crate::catalogue::plan_form::named;
 use crate::catalogue::plans::Kept;
-use crate::domain::nas::{MessageAuthenticatorPolicy, Nas, NasKind};
+use crate::domain::nas::{COA_PORT, MessageAuthenticatorPolicy, Nas, NasKind};
 use crate::domain::role::Permission;
 use crate::domain::text::{Code, Line};
 
@@ -59,6 +59,8 @@ pub struct NasBody {
     pub secret: Option<String>,
     /// `require` (unless said) or `allow`.
     pub message_authenticator: Option<String>,
+    /// Where it listens for Disconnect- and CoA-Requests: 3799 unless said, 0 where it cannot be told.
+    pub coa_port: Option<u32>,
     /// Whether it may be used; yes unless said.
     pub is_active: Option<bool>,
     /// What staff write down.
@@ -92,6 +94,8 @@ pub struct NasView {
     /// `require` or `allow`.
     #[schema(value_type = String)]
     pub message_authenticator: MessageAuthenticatorPolicy,
+    /// Where it is told to end or change a session; nothing where it cannot be told.
+    pub coa_port: Option<u16>,
     /// Whether it may be used.
     pub is_active: bool,
     /// What staff wrote down.
@@ -128,6 +132,7 @@ impl NasView {
             address: if host { nas.address.addr().to_string() } else { nas.address.to_string() },
             kind: nas.kind.name(),
             message_authenticator: nas.message_authenticator,
+            coa_port: nas.coa_port,
             is_active: nas.is_active,
             note: nas.note.clone(),
             previous_secret_until: nas.previous_until.map(|until| until.to_string()),
@@ -231,12 +236,15 @@ fn read(mut form: Form, held: Option<&Nas>) -> Result<NasWish, Fault> {
     let policy = form.required(&["message_authenticator"], Some(policy), |text| {
         named::<MessageAuthenticatorPolicy>(text).ok_or("must be require or allow")
     });
+    let held_port = held.map_or(Some(COA_PORT), |nas| nas.coa_port).map_or(0, u32::from);
+    let coa_port = form.whole("coa_port", Some(held_port), 0, u16::MAX.into()).unwrap_or(held_port);
+    let coa_port = u16::try_from(coa_port).ok().filter(|port| *port > 0);
     let is_active = form.flag("is_active", held.is_none_or(|nas| nas.is_active));
     let held_note = held.and_then(|nas| nas.note.as_deref()).and_then(|note| Line::parse(note).ok());
     let note = form.nullable(&["note"], held_note, Line::parse).map(String::from);
     let wish =
         name.zip(address).zip(kind.zip(policy)).map(|((name, address), (kind, message_authenticator))| {
-            NasWish { name, address, kind, message_authenticator, is_active, note }
+            NasWish { name, address, kind, message_authenticator, coa_port, is_active, note }
         });
     form.finish(wish)
 }

@@ -13,11 +13,11 @@ use super::edit::{self, part, reference};
 use super::error::{ApiError, Code};
 use super::route::{Access, Route};
 use super::shape::Answer;
-use crate::access::{OwedChange, Wanted};
 use crate::catalogue::logbook::{SessionFilter, SessionView as Kept};
+use crate::domain::owed::{OwedChange, Wanted};
 use crate::domain::role::Permission;
 use crate::domain::session::{CloseReason, OpenedBy};
-use crate::reception::{Ended, NotEnded};
+use crate::reception::{Ended, NotEnded, ToldNas};
 
 /// The routes of sessions.
 #[must_use]
@@ -107,19 +107,25 @@ pub struct OwedView {
     /// The NAS's own id for it.
     pub acct_session_id: String,
     /// Under which service.
-    pub service_id: String,
+    pub service_id: Option<String>,
     /// Whose.
-    pub customer_id: String,
+    pub customer_id: Option<String>,
     /// Its login.
     pub username: String,
     /// Its device, where the NAS said.
     pub calling_station: Option<String>,
-    /// `disconnect` or `change`.
+    /// `disconnect`, `reconnect` (end it, so that it logs in anew) or `change`.
     pub wanted: &'static str,
     /// Why it is to end.
     pub reason: Option<String>,
     /// Since when the facts are so.
     pub since: String,
+    /// How often the NAS was told so far, by this run of the daemon.
+    pub attempts: u32,
+    /// When last.
+    pub last_attempt_at: Option<String>,
+    /// How that ended.
+    pub last_answer: Option<String>,
 }
 
 /// What ending a session answers.
@@ -187,29 +193,42 @@ async fn owed(app: App, call: Call) -> Result<Answer, ApiError> {
     let mut owed = app.reception.owed_changes(call.now);
     owed.retain(|one| {
         nas.as_ref().is_none_or(|nas| *nas == one.nas.to_string())
-            && customer.as_ref().is_none_or(|customer| *customer == one.subscriber.to_string())
+            && customer
+                .as_ref()
+                .is_none_or(|customer| one.subscriber.is_some_and(|own| own.to_string() == *customer))
     });
     let total = owed.len();
-    let view = |one: &OwedChange| OwedView {
+    let view = |one: &OwedChange| {
+        let told = app.reception.attempted(one);
+        owed_view(one, told.as_ref())
+    };
+    let shown = owed.iter().skip(window.offset).take(window.limit).map(view);
+    Ok(Answer::list(shown, total, window))
+}
+
+fn owed_view(one: &OwedChange, told: Option<&ToldNas>) -> OwedView {
+    OwedView {
         session_id: one.session.to_string(),
         nas_id: one.nas.to_string(),
         acct_session_id: one.acct_session_id.clone(),
-        service_id: one.service.to_string(),
-        customer_id: one.subscriber.to_string(),
+        service_id: one.service.map(|id| id.to_string()),
+        customer_id: one.subscriber.map(|id| id.to_string()),
         username: one.username.clone(),
         calling_station: one.station.clone(),
         wanted: match one.wanted {
             Wanted::Disconnect { .. } => "disconnect",
-            Wanted::Change => "change",
+            Wanted::Reconnect => "reconnect",
+            Wanted::Change(_) => "change",
         },
         reason: match one.wanted {
             Wanted::Disconnect { refusal } => Some(refusal.sentence()),
-            Wanted::Change => None,
+            Wanted::Reconnect | Wanted::Change(_) => None,
         },
         since: one.since.to_string(),
-    };
-    let shown = owed.iter().skip(window.offset).take(window.limit).map(view);
-    Ok(Answer::list(shown, total, window))
+        attempts: told.map_or(0, |told| told.times),
+        last_attempt_at: told.map(|told| told.at.to_string()),
+        last_answer: told.map(|told| told.answer.clone()),
+    }
 }
 
 async fn disconnect(app: App, call: Call) -> Result<Answer, ApiError> {
@@ -220,10 +239,11 @@ async fn disconnect(app: App, call: Call) -> Result<Answer, ApiError> {
 
 pub(super) fn not_ended(error: NotEnded) -> ApiError {
     match error {
-        NotEnded::AtNas => ApiError::new(
-            Code::RuleViolation,
-            "The session is at another NAS, which this version cannot tell to end it; suspend the service to keep \
-             it from logging in again.",
+        NotEnded::AtNas(why) => ApiError::new(
+            Code::GatewayUnavailable,
+            format!(
+                "The session is at another NAS and goes on: {why}. Suspend the service to keep it from logging in again."
+            ),
         ),
         NotEnded::Gateway(error) => ApiError::new(Code::GatewayUnavailable, format!("{error}.")),
         NotEnded::Reception(error) => error.into(),

@@ -85,9 +85,9 @@ pub(super) async fn remove(State(portal): State<Portal>, asked: Asked, body: Bod
 
 fn not_removed(portal: &Portal, asked: &Asked, error: &NotEnded) -> Response<Body> {
     let said = match error {
-        NotEnded::AtNas => Told::note(
+        NotEnded::AtNas(_) => Told::note(
             "This device is elsewhere",
-            "It is online at another place of this network, where this page cannot reach it.",
+            "It is online at another place of this network, which did not end its connection.",
             "Switch its connection off there, or ask the people who run this network.",
         ),
         NotEnded::Reception(ReceptionError::Catalogue(Fault::NotFound { .. })) => {

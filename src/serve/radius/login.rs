@@ -210,7 +210,7 @@ impl<'a> Asked<'a> {
         buffer: &'b mut Buffer,
     ) -> Result<&'b [u8], EncodeError> {
         let service = &login.service;
-        let class = self.shared.access.class_for(login);
+        let class = self.shared.access.class_for(login, entitlement);
         let settings = self.shared.settings.load();
         let entitlement = entitlement.until_it_changes(self.now);
         let entitlement = &Entitlement {
@@ -221,7 +221,7 @@ impl<'a> Asked<'a> {
         let grant = Grant {
             entitlement,
             addresses: &service.addresses,
-            class,
+            class: &class,
             interim_secs: settings.interim_secs,
             framed_ppp: self.packet.u32(Kind::FRAMED_PROTOCOL) == Some(PPP),
         };

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use jiff::{SignedDuration, Timestamp};
 
 use super::peers::Peer;
-use crate::access::{CLASS_LENGTH, Report, Restart};
+use crate::access::{Report, Restart, may_be_ours};
 use crate::domain::session::{Counters, ReportKind};
 use crate::radius::{Kind, Packet};
 
@@ -40,7 +40,7 @@ pub(super) fn read(packet: &Packet<'_>, peer: &Peer, source: IpAddr, now: Timest
     let Some(acct_session_id) = text(packet, Kind::ACCT_SESSION_ID).filter(|id| !id.is_empty()) else {
         return Said::Unusable;
     };
-    let class = packet.all(Kind::CLASS).find(|class| class.value.len() == CLASS_LENGTH);
+    let class = packet.all(Kind::CLASS).find(|class| may_be_ours(class.value));
     Said::Report(Box::new(Report {
         kind,
         nas_id,
