@@ -15,8 +15,10 @@ use std::process::Command;
 
 use browser::Phone;
 use dotmac_edge::domain::audit::Actor;
+use dotmac_edge::domain::coupon::CouponTerms;
 use dotmac_edge::domain::ids::SubscriberId;
 use dotmac_edge::domain::money::{Currency, Money};
+use dotmac_edge::domain::text::Code;
 use dotmac_edge::store::contract::{Page as StorePage, Range};
 use dotmac_edge::store::tables::Subscribers;
 use jiff::Timestamp;
@@ -63,6 +65,25 @@ async fn fund(lab: &Lab, who: SubscriberId, minor: i64, key: &str) {
         .unwrap();
 }
 
+/// A coupon that takes a tenth off.
+async fn make_coupon(lab: &Lab, code: &str) {
+    let terms = CouponTerms {
+        name: None,
+        percent_ppm: 100_000,
+        fixed: None,
+        valid_from: None,
+        valid_until: None,
+        most: None,
+        most_each: Some(1),
+        plan_ids: Vec::new(),
+        is_active: true,
+    };
+    let code = Code::parse(code).unwrap();
+    let till = &lab.billing.till;
+    let draft = till.make_coupon(&code, &terms, &Actor::system(), Timestamp::now()).await.unwrap();
+    lab.store.commit(draft.unit).await.unwrap();
+}
+
 /// Where a page leads by its first order.
 fn location(page: &Page) -> String {
     page.header("location").unwrap().to_owned()
@@ -73,6 +94,7 @@ async fn whoever_has_not_paid_sees_why_and_pays_from_the_wallet_without_script()
     let lab = Lab::open(Certificate::Configured).await;
     let (_, me) = join(&lab, EMAIL, "home-20").await;
     fund(&lab, me, 3_000_000, "1").await;
+    make_coupon(&lab, "SPRING").await;
     let rules = format!("--host-resolver-rules=MAP {NAME} {}, MAP * {}", lab.https, lab.http);
     let phone =
         Phone::start("money", Command::new("chromedriver"), &[rules, "--ignore-certificate-errors".into()])
@@ -94,16 +116,35 @@ async fn whoever_has_not_paid_sees_why_and_pays_from_the_wallet_without_script()
     phone.click("main a[href='/pay']").await;
     assert_eq!(phone.heading().await, "Pay");
     phone.check("03-pay").await;
+    assert!(
+        phone.body().await.contains("Buy") && !phone.body().await.contains("Renew"),
+        "nothing was bought yet"
+    );
     phone.tab_to("button[value='period']").await;
     phone.enter().await;
-    assert_eq!(phone.heading().await, "Renew");
+    assert_eq!(phone.heading().await, "Buy");
     let body = phone.body().await;
     assert!(body.contains("22,500.00 NGN") && body.contains("Setup"), "{body}");
     phone.check("04-order").await;
+    phone.tab_to("#coupon").await;
+    phone.write("NOSUCH").await;
+    phone.enter().await;
+    assert!(phone.body().await.contains("There is no such coupon."));
+    phone.check("04-order-wrong-coupon").await;
+    phone.tab_to("#coupon").await;
+    phone.write("spring").await;
+    phone.enter().await;
+    let body = phone.body().await;
+    assert!(
+        body.contains("20,250.00 NGN") && body.contains("2,250.00 NGN less with the coupon SPRING."),
+        "{body}"
+    );
+    phone.check("04-order-with-coupon").await;
     phone.tab_to("button[value='wallet']").await;
     phone.enter().await;
     let body = phone.body().await;
-    assert!(body.contains("Paid") && body.contains("We have received 22,500.00 NGN"), "{body}");
+    assert!(body.contains("Paid") && body.contains("We have received 20,250.00 NGN"), "{body}");
+    assert_eq!(phone.heading().await, "Buy");
     phone.check("05-paid").await;
 
     phone.click("main a[href^='/invoices/']").await;
@@ -116,7 +157,10 @@ async fn whoever_has_not_paid_sees_why_and_pays_from_the_wallet_without_script()
     phone.check("08-payments").await;
     phone.open(&format!("https://{NAME}/wallet")).await;
     let body = phone.body().await;
-    assert!(body.contains("7,500.00 NGN") && body.contains("Automatic renewal"), "{body}");
+    assert!(body.contains("9,750.00 NGN") && body.contains("Automatic renewal"), "{body}");
+    phone.open(&format!("https://{NAME}/pay")).await;
+    assert!(phone.body().await.contains("Renew"), "from the second period on it is a renewal");
+    phone.open(&format!("https://{NAME}/wallet")).await;
     phone.check("09-wallet").await;
     phone.click("button[name='renew']").await;
     phone.check("10-wallet-switched").await;

@@ -87,7 +87,7 @@ pub(super) fn priced(
         }
         ProrationPolicy::Immediate | ProrationPolicy::NextCycle => {
             let (old, new) = (service.terms.monthly_price, plan.terms.monthly_price);
-            prorated(service, old, new, now, &shop.settings.zone)?
+            prorated(contract, old, new, now, &shop.settings.zone)?
         }
     };
     let less = Money { minor: credit.minor.saturating_neg(), ..credit };
@@ -106,12 +106,13 @@ pub(super) fn priced(
 
 /// Credit at the old price and charge at the new one for the days left of all paid periods.
 fn prorated(
-    service: &Service,
+    contract: &Contract,
     old: Money,
     new: Money,
     now: Timestamp,
     zone: &TimeZone,
 ) -> Result<(Money, Money), BillingError> {
+    let service = &contract.service;
     let zero = Money::zero(old.currency);
     let (mut credit, mut charge) = (zero, zero);
     let paid = service.intervals.iter().filter(|one| one.state == IntervalState::Active);
@@ -120,7 +121,11 @@ fn prorated(
     for interval in paid.filter(|one| one.until.is_some_and(|until| until > now)) {
         let Some(until) = interval.until else { continue };
         let (whole, left) = days(sold_from(service, interval.from, until, zone), until, now, zone);
-        let lines = prorate(Share { left, whole }, old, old, new)?;
+        // What a coupon took off was not charged, so it is not given back.
+        let off = super::coupon::discount_of(contract, &interval.source, zero);
+        let share = Share { left, whole };
+        let charged = share.of_amount(old.checked_sub(off)?)?;
+        let lines = prorate(share, old, charged, new)?;
         credit = credit.checked_add(lines.credit)?;
         charge = charge.checked_add(lines.charge)?;
     }
@@ -158,6 +163,8 @@ pub(super) fn give(
     service.terms = PlanTerms { version, ..new.terms };
     service.updated_at = now;
     contract.subscription.pending = None;
+    // From here on the new plan is what was charged, in full.
+    contract.subscription.discounts.clear();
     let payload = json!({
         "customer_id": service.subscriber_id, "from_plan": from, "to_plan": service.plan_code,
     });

@@ -46,6 +46,8 @@ pub enum Purpose {
     Invoice(InvoiceId),
     /// The next period of a service.
     Renew(ServiceId),
+    /// The next period of a service, at the price by a coupon.
+    RenewWith(ServiceId, String),
     /// What is owed, the oldest first; the rest is for the wallet.
     Account,
 }
@@ -123,7 +125,7 @@ impl Till {
         };
         let only = match &taken.purpose {
             Purpose::Invoice(id) => vec![*id],
-            Purpose::Order(_) | Purpose::Renew(_) | Purpose::Account => Vec::new(),
+            Purpose::Order(_) | Purpose::Renew(_) | Purpose::RenewWith(..) | Purpose::Account => Vec::new(),
         };
         let (payment, _) = self.book_with(leaf, payment, None, order_id, &only, now, extra).await?;
         Ok(payment)
@@ -146,26 +148,47 @@ impl Till {
                 Ok(Some(order))
             }
             Purpose::Renew(service) => {
-                let wish = Wish::Period(*service);
-                let draft = self.shop.order(taken.subscriber, &wish, actor, now).await?;
-                let total = draft.value.total();
-                if taken.amount.minor < total.minor {
-                    return Err(BillingError::field("amount", format!("the next period costs {total}")));
-                }
-                let order = draft.value.clone();
-                // Carried out in the same commit: it is created as what it will be.
-                leaf.change(|unit| {
-                    let payload = json!({ "customer_id": order.subscriber_id, "total": total.decimal() });
-                    Ok(unit.event("order.created", order.id, payload))
-                })?;
-                let key = order.id.to_string();
-                Ok(Some(Record { key, version: NOT_STORED, body: order, counters: Vec::new() }))
+                self.next_period(leaf, taken, *service, None, actor, now).await.map(Some)
+            }
+            Purpose::RenewWith(service, code) => {
+                self.next_period(leaf, taken, *service, Some(code), actor, now).await.map(Some)
             }
             Purpose::Invoice(_) | Purpose::Account => Ok(None),
         }
     }
 
-    async fn order_for(&self, id: OrderId, subscriber: SubscriberId) -> Result<Record<Orders>, BillingError> {
+    /// An order for the next period that is carried out in the same commit: it is created as what it will be.
+    async fn next_period(
+        &self,
+        leaf: &mut Leaf,
+        taken: &Taken,
+        service: ServiceId,
+        code: Option<&str>,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Record<Orders>, BillingError> {
+        let mut order = self.shop.made(taken.subscriber, &Wish::Period(service), actor, now).await?;
+        if let Some(code) = code {
+            let coupon = self.coupon_by(code).await?;
+            self.take_coupon(leaf, &coupon, &mut order, now).await?;
+        }
+        let total = order.total();
+        if taken.amount.minor < total.minor {
+            return Err(BillingError::field("amount", format!("the next period costs {total}")));
+        }
+        leaf.change(|unit| {
+            let payload = json!({ "customer_id": order.subscriber_id, "total": total.decimal() });
+            Ok(unit.event("order.created", order.id, payload))
+        })?;
+        let key = order.id.to_string();
+        Ok(Record { key, version: NOT_STORED, body: order, counters: Vec::new() })
+    }
+
+    pub(super) async fn order_for(
+        &self,
+        id: OrderId,
+        subscriber: SubscriberId,
+    ) -> Result<Record<Orders>, BillingError> {
         let order = self.store.get::<Orders>(&id).await?;
         let order = order.filter(|order| order.body.subscriber_id == subscriber);
         order.ok_or_else(|| BillingError::not_found("order", id))

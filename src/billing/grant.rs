@@ -32,6 +32,7 @@ pub fn subscribe(service: &Service, now: Timestamp) -> Subscription {
         paused_at: None,
         carried: Vec::new(),
         began_with: None,
+        discounts: Vec::new(),
         next_due_at: Some(now),
         last_refusal: None,
         created_at: now,
@@ -118,6 +119,13 @@ pub fn buy_period(
     forget_old(service, now);
     service.updated_at = now;
     Ok(interval)
+}
+
+/// Whether nothing was bought for a service yet, but by this source; a trial was not bought.
+#[must_use]
+pub fn is_first_purchase(service: &Service, but: Option<&str>) -> bool {
+    let is_own = |one: &Interval| but.is_some_and(|but| one.source == but);
+    service.intervals.iter().all(|one| is_own(one) || one.source == super::subscribing::TRIAL)
 }
 
 /// Drops what ended long ago: `why` and the usage of the current period need the last ones only.

@@ -13,6 +13,7 @@ mod change;
 mod contract;
 pub mod correct;
 pub mod counter;
+pub mod coupon;
 pub mod cycle;
 pub mod documents;
 pub mod dunning;

@@ -9,6 +9,7 @@ use super::Billing;
 use super::browse::Document;
 use super::documents::party;
 use super::fault::BillingError;
+use super::grant;
 use super::shop::open_invoices;
 use crate::domain::ids::{InvoiceId, OrderId, PaymentId, ServiceId, SubscriberId};
 use crate::domain::invoice::{InvoiceStanding, Party};
@@ -18,8 +19,8 @@ use crate::domain::payment::Payment;
 use crate::domain::subscriber::Subscriber;
 use crate::domain::subscription::Subscription;
 use crate::store::contract::{Page, Range};
-use crate::store::tables::Subscribers;
 use crate::store::tables::money::{Invoices, Orders, Payments};
+use crate::store::tables::{Services, Subscribers};
 
 /// How somebody stands with us.
 #[derive(Debug, Clone)]
@@ -158,6 +159,17 @@ impl Billing {
     /// `NotFound`, for another's too; when the store cannot read.
     pub async fn order_of(&self, subscriber: SubscriberId, id: OrderId) -> Result<Order, BillingError> {
         self.till.order(id, Some(subscriber)).await
+    }
+
+    /// Whether an order buys the first period of its service, rather than another one.
+    ///
+    /// # Errors
+    /// When the store cannot read.
+    pub async fn is_first(&self, order: &Order) -> Result<bool, BillingError> {
+        let Purchase::Period { service_id } = &order.purchase else { return Ok(false) };
+        let service = self.till.store.get::<Services>(service_id).await?;
+        let source = format!("order:{}", order.id);
+        Ok(service.is_some_and(|service| grant::is_first_purchase(&service.body, Some(&source))))
     }
 
     /// What a payment was used for, in words and amounts that sum to what came: for its receipt.

@@ -75,13 +75,24 @@ impl Shop {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<Draft<Order>, BillingError> {
+        let order = self.made(subscriber, wish, actor, now).await?;
+        Ok(Draft::new(created(Unit::natural(), &order)?, order))
+    }
+
+    /// An order at today's price, which is not written down yet.
+    pub(super) async fn made(
+        &self,
+        subscriber: SubscriberId,
+        wish: &Wish,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Order, BillingError> {
         let (purchase, quote) = self.priced(subscriber, wish, now).await?;
         if quote.total.minor < 0 {
             return Err(BillingError::rule("this costs less than nothing; ask the provider for the change"));
         }
-        let id = OrderId(self.entropy.uuid_v7(now)?);
-        let order = Order {
-            id,
+        Ok(Order {
+            id: OrderId(self.entropy.uuid_v7(now)?),
             subscriber_id: subscriber,
             purchase,
             quote,
@@ -90,13 +101,9 @@ impl Shop {
             created_at: now,
             expires_at: now.saturating_add(ORDER_LASTS).unwrap_or(Timestamp::MAX),
             fulfilled_at: None,
+            coupon: None,
             invoice_id: None,
-        };
-        let payload = json!({
-            "customer_id": subscriber, "total": order.total().decimal(), "currency": order.total().currency.code(),
-        });
-        let unit = Unit::natural().create::<Orders>(&id, &order)?.event("order.created", id, payload);
-        Ok(Draft::new(unit, order))
+        })
     }
 
     /// What a wish would cost now.
@@ -241,7 +248,10 @@ impl Shop {
         let subject = match &order.body.purchase {
             Purchase::Period { service_id } => {
                 let source = format!("order:{}", done.id);
-                Some(self.give_period(leaf, *service_id, done.subscriber_id, &source, now).await?)
+                let subject = self.give_period(leaf, *service_id, done.subscriber_id, &source, now).await?;
+                let contract = leaf.contract(*service_id, now).await?;
+                super::coupon::note_discount(contract, &source, &done);
+                Some(subject)
             }
             Purchase::TopUp { service_id, offer } => {
                 let zone = &self.settings.zone;
@@ -370,6 +380,15 @@ impl Shop {
         let record = self.store.get::<Subscribers>(&id).await?;
         record.map(|record| record.body).ok_or_else(|| BillingError::not_found("customer", id))
     }
+}
+
+/// Adds an order to the unit that makes it.
+pub(super) fn created(unit: Unit, order: &Order) -> Result<Unit, CommitError> {
+    let total = order.total();
+    let payload = json!({
+        "customer_id": order.subscriber_id, "total": total.decimal(), "currency": total.currency.code(),
+    });
+    Ok(unit.create::<Orders>(&order.id, order)?.event("order.created", order.id, payload))
 }
 
 /// Adds the task that brings a service to life to the unit of what was bought.

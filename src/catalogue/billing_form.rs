@@ -5,7 +5,7 @@
 use super::form::{Form, Said};
 use super::plan_form::named;
 use crate::domain::plan::{BillingMode, BillingTerms, ProrationPolicy, Validity, ValidityUnit};
-use crate::domain::tax::TaxTreatment;
+use crate::domain::tax::{TaxTreatment, percent_ppm};
 
 /// Reads what a form says about billing over what is held.
 pub(super) fn read(form: &mut Form, held: Option<&BillingTerms>) -> BillingTerms {
@@ -21,7 +21,7 @@ pub(super) fn read(form: &mut Form, held: Option<&BillingTerms>) -> BillingTerms
                 named::<TaxTreatment>(text).ok_or("must be one of exclusive, inclusive, exempt")
             })
             .unwrap_or_default(),
-        tax_ppm: form.nullable(&["tax_rate"], held.tax_ppm, tax_rate),
+        tax_ppm: form.nullable(&["tax_rate"], held.tax_ppm, percent_ppm),
         proration: form
             .nullable(&["proration"], Some(held.proration), |text| {
                 named::<ProrationPolicy>(text).ok_or("must be one of immediate, next_cycle, none")
@@ -66,20 +66,6 @@ pub fn cycle_named(text: &str) -> Option<Validity> {
         _ => return None,
     };
     Some(Validity { count, unit })
-}
-
-/// `7.5%`, or `7.5`: a percentage with at most four decimals as parts per million.
-fn tax_rate(text: &str) -> Result<u32, &'static str> {
-    const FAULT: &str = "must be a percentage from 0% to 100% with at most four decimals, as 7.5%";
-    let number = text.trim().trim_end_matches('%').trim_end();
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let plain = |digits: &str| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
-    if !plain(whole) || !plain(fraction) || fraction.len() > 4 {
-        return Err(FAULT);
-    }
-    let fraction: u32 = format!("{fraction:0<4}").parse().map_err(|_| FAULT)?;
-    let ppm = whole.parse::<u32>().ok().and_then(|whole| whole.checked_mul(10_000)?.checked_add(fraction));
-    ppm.filter(|ppm| *ppm <= 1_000_000).ok_or(FAULT)
 }
 
 /// Parts per million as a percentage, exact.
@@ -150,7 +136,7 @@ mod tests {
     #[test]
     fn a_tax_rate_is_shown_as_it_is_read() {
         for text in ["0%", "7.5%", "8.875%", "100%", "0.0001%"] {
-            assert_eq!(percent(tax_rate(text).unwrap()), text);
+            assert_eq!(percent(percent_ppm(text).unwrap()), text);
         }
     }
 }

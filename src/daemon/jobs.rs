@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::audit::LinkAudit;
 use super::desk::SendMail;
 use super::disk::Disk;
-use super::money::{Dun, Resume, TurnSubscriptions};
+use super::money::{Dun, EndOrders, Resume, TurnSubscriptions};
 use super::payments::AskAboutPayments;
 use super::vouchers::CarryVouchersOn;
 use crate::access::Access;
@@ -69,6 +69,7 @@ pub(super) fn start(
     let wake_payments = attempts.activator();
     let payments = AskAboutPayments { attempts, health: health.clone(), unanswered: 0 };
     let resume = Resume { reception: app.reception.clone() };
+    let orders = EndOrders { till: app.billing.till.clone() };
     let dun = Dun {
         till: app.billing.till.clone(),
         watch: app.billing.watch.clone(),
@@ -85,6 +86,7 @@ pub(super) fn start(
         jobs.start(vouchers, more, now, (*clock).clone(), stop.clone())?,
         jobs.start(payments, wake_payments, now, (*clock).clone(), stop.clone())?,
         jobs.start(resume, (*paid).clone(), now, (*clock).clone(), stop.clone())?,
+        jobs.start(orders, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(dun, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(chain, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(watch, Activator::new(), now, (*clock).clone(), stop.clone())?,

@@ -248,6 +248,29 @@ impl Job for Resume {
     }
 }
 
+/// Ends orders whose price holds no longer, so that the coupons that they took are free again.
+pub(super) struct EndOrders {
+    pub(super) till: Till,
+}
+
+impl Job for EndOrders {
+    fn name(&self) -> &'static str {
+        "orders"
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    async fn run(&mut self, now: Timestamp) -> Report {
+        match self.till.end_orders(now).await {
+            Ok(0) => Report::new(Outcome::Idle, "no order ended"),
+            Ok(ended) => Report::new(Outcome::Done, format!("{ended} orders were not paid in time")),
+            Err(error) => Report::new(Outcome::Failed, error.to_string()),
+        }
+    }
+}
+
 /// The warning of a clock that is not believed.
 const CLOCK: &str = "dunning-clock";
 /// The warning of a run that asks.

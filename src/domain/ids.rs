@@ -82,6 +82,8 @@ id! {
     DepositId,
     /// An agent's or a cashier's shift.
     ShiftId,
+    /// A coupon.
+    CouponId,
     /// A program's key to the API.
     ApiKeyId,
     /// A place that is told of events.

@@ -8,6 +8,7 @@ pub mod agent;
 pub mod api_key;
 pub mod audit;
 pub mod auth_event;
+pub mod coupon;
 pub mod device;
 pub mod dunning;
 pub mod entitlement;

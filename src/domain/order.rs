@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::coupon::OrderCoupon;
 use super::ids::{InvoiceId, OrderId, PlanId, ServiceId, SubscriberId};
 use super::money::Money;
 use super::plan::PlanTerms;
@@ -34,6 +35,9 @@ pub struct Order {
     /// When it was carried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fulfilled_at: Option<Timestamp>,
+    /// The coupon that its price is by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupon: Option<OrderCoupon>,
     /// The invoice that says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invoice_id: Option<InvoiceId>,

@@ -86,6 +86,10 @@ permissions! {
     InvoicesRead = "invoices:read";
     /// Draft, finalise, correct and void invoices.
     InvoicesWrite = "invoices:write";
+    /// Read coupons and how often they were taken.
+    CouponsRead = "coupons:read";
+    /// Make, change and remove coupons.
+    CouponsWrite = "coupons:write";
     /// Read how services are paid for.
     SubscriptionsRead = "subscriptions:read";
     /// Renew, pause, change how a service is paid for.
@@ -218,6 +222,7 @@ const CASHIER: &[Permission] = &[
     Permission::RefundsWrite,
     Permission::InvoicesRead,
     Permission::InvoicesWrite,
+    Permission::CouponsRead,
     Permission::SubscriptionsRead,
     Permission::SubscriptionsWrite,
     Permission::VouchersRead,
@@ -264,6 +269,7 @@ mod tests {
             "payments",
             "refunds",
             "invoices",
+            "coupons",
             "subscriptions",
             "wallets",
             "billing",
@@ -283,6 +289,7 @@ mod tests {
             Permission::RefundsLarge,
             Permission::WalletsAdjust,
             Permission::PlansWrite,
+            Permission::CouponsWrite,
             Permission::LedgerRead,
             Permission::BillingRun,
             Permission::ApiKeysWrite,

@@ -46,6 +46,9 @@ pub struct Subscription {
     /// it began with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_with: Option<CarriedLine>,
+    /// What coupons took off the plan's price in periods that are not over: so much less is credited of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub discounts: Vec<PeriodDiscount>,
     /// When something is to be done about it next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_due_at: Option<Timestamp>,
@@ -56,6 +59,15 @@ pub struct Subscription {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+}
+
+/// What a coupon took off the plan's price of one bought period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeriodDiscount {
+    /// What the period came of, as its interval says.
+    pub source: String,
+    /// How much.
+    pub off: Money,
 }
 
 /// A line that waits for an invoice.

@@ -102,6 +102,23 @@ pub struct TaxSum {
     pub tax: Money,
 }
 
+/// `7.5%`, or `7.5`: a percentage with at most four decimals as parts per million.
+///
+/// # Errors
+/// A sentence for whoever wrote it.
+pub fn percent_ppm(text: &str) -> Result<u32, &'static str> {
+    const FAULT: &str = "must be a percentage from 0% to 100% with at most four decimals, as 7.5%";
+    let number = text.trim().trim_end_matches('%').trim_end();
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let plain = |digits: &str| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    if !plain(whole) || !plain(fraction) || fraction.len() > 4 {
+        return Err(FAULT);
+    }
+    let fraction: u32 = format!("{fraction:0<4}").parse().map_err(|_| FAULT)?;
+    let ppm = whole.parse::<u32>().ok().and_then(|whole| whole.checked_mul(10_000)?.checked_add(fraction));
+    ppm.filter(|ppm| *ppm <= 1_000_000).ok_or(FAULT)
+}
+
 /// Works out a quote: percent discounts first, then fixed ones, then tax.
 ///
 /// # Errors

@@ -465,6 +465,12 @@ impl Unit {
         self
     }
 
+    /// Removes a record that must be at this version.
+    #[must_use]
+    pub fn remove<C: Collection>(self, key: &C::Key, version: u64) -> Self {
+        self.expect::<C>(key, Expected::Version(version)).delete::<C>(key)
+    }
+
     /// Raises counters to at least these values.
     #[must_use]
     pub fn merge_max<C: Collection>(mut self, key: &C::Key, to: Vec<(usize, u64)>) -> Self {

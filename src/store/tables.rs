@@ -72,6 +72,7 @@ macro_rules! collection {
 }
 
 // Below the macros: what is declared after them may use them.
+pub mod coupons;
 pub mod messages;
 pub mod money;
 pub mod payment_events;
@@ -338,6 +339,7 @@ pub fn all() -> Vec<Registration> {
     ];
     all.extend(messages::all());
     all.extend(money::all());
+    all.extend(coupons::all());
     all.extend(vouchers::all());
     all.extend(payment_events::all());
     all.extend(waiting::all());

@@ -48,6 +48,9 @@ pub fn routes() -> Vec<Route> {
             .answers::<OwnOrderView>(200),
         Route::post("/api/v1/customer/orders/{id}/pay", own, "Pay an order from the wallet", pay_order)
             .answers::<OwnOrderView>(200),
+        Route::post("/api/v1/customer/orders/{id}/coupon", own, "Use a coupon for an order", use_coupon)
+            .takes::<CouponBody>()
+            .answers::<OwnOrderView>(200),
         Route::post("/api/v1/customer/topups", own, "Order more data or time", top_up)
             .takes::<TopUpBody>()
             .answers::<OwnOrderView>(201),
@@ -169,6 +172,10 @@ pub struct OwnOrderView {
     pub total: String,
     /// Of it tax, decimal.
     pub tax: String,
+    /// What a coupon took off, decimal.
+    pub discount: String,
+    /// The coupon.
+    pub coupon: Option<String>,
     /// What all are in.
     pub currency: String,
     /// Which service it is about.
@@ -198,6 +205,15 @@ pub struct OrderBody {
     pub amount: Option<String>,
     /// For `invoices`: which; all open ones where none is named.
     pub invoice_ids: Option<Vec<String>>,
+    /// For `period` and `top_up`: a coupon.
+    pub coupon: Option<String>,
+}
+
+/// A coupon for an order.
+#[derive(Debug, ToSchema)]
+pub struct CouponBody {
+    /// Its code.
+    pub coupon: String,
 }
 
 /// What more is ordered for the running period.
@@ -207,6 +223,8 @@ pub struct TopUpBody {
     pub offer: String,
     /// Which service; one's own where none is named.
     pub service_id: Option<String>,
+    /// A coupon.
+    pub coupon: Option<String>,
 }
 
 /// Whether the next period is bought by itself.
@@ -274,6 +292,12 @@ impl Decimal {
 impl Body for AutoRenewBody {
     fn read(form: &mut Form<'_>) -> Option<Self> {
         Some(Self { enabled: form.required("enabled")? })
+    }
+}
+
+impl Body for CouponBody {
+    fn read(form: &mut Form<'_>) -> Option<Self> {
+        Some(Self { coupon: form.required("coupon")? })
     }
 }
 
@@ -362,6 +386,8 @@ impl OwnOrderView {
             status: one.status.name(),
             total: one.total().decimal(),
             tax: one.quote.tax.decimal(),
+            discount: one.quote.discount.decimal(),
+            coupon: one.coupon.as_ref().map(|coupon| coupon.code.to_string()),
             currency: one.total().currency.to_string(),
             service_id: one.service_id().map(|id| id.to_string()),
             lines: one
@@ -478,8 +504,36 @@ async fn top_up(app: App, call: Call) -> Result<Answer, ApiError> {
 
 async fn ordered(app: &App, call: &Call, wish: &Wish) -> Result<Answer, ApiError> {
     let subscriber = me(call)?;
-    let draft = || app.billing.shop.order(subscriber, wish, &call.actor, call.now);
-    commit_answering(app, call, draft, |order| Answer::created(&OwnOrderView::of(order))).await
+    let answer = |order: &Order| Answer::created(&OwnOrderView::of(order));
+    let object = call.object()?;
+    let mut form = Form::new(&object);
+    let coupon: Option<String> = form.optional("coupon");
+    form.finish(Some(()))?;
+    let Some(code) = coupon else {
+        let draft = || app.billing.shop.order(subscriber, wish, &call.actor, call.now);
+        return commit_answering(app, call, draft, answer).await;
+    };
+    let once = Once::of(app, call)?;
+    if let Some(kept) = once.kept().await? {
+        return Ok(kept);
+    }
+    let extra = |unit, order: &Order| once.keep(unit, &answer(order));
+    let (till, what) = (&app.billing.till, (subscriber, wish));
+    let made = till.order_with_coupon(what, &code, &call.actor, Some(&extra), call.now).await;
+    once.or_kept(made.map(|order| answer(&order)).map_err(Into::into)).await
+}
+
+async fn use_coupon(app: App, call: Call) -> Result<Answer, ApiError> {
+    let id = call.id::<OrderId>("order")?;
+    let body: CouponBody = call.json()?;
+    let once = Once::of(&app, &call)?;
+    if let Some(kept) = once.kept().await? {
+        return Ok(kept);
+    }
+    let answer = |order: &Order| Answer::ok(&OwnOrderView::of(order));
+    let extra = |unit, order: &Order| once.keep(unit, &answer(order));
+    let used = app.billing.till.apply_coupon(id, me(&call)?, &body.coupon, Some(&extra), call.now).await;
+    once.or_kept(used.map(|order| answer(&order)).map_err(Into::into)).await
 }
 
 async fn wish(app: &App, call: &Call) -> Result<Wish, ApiError> {

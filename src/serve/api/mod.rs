@@ -61,6 +61,7 @@ pub mod auth;
 pub mod auth_events;
 pub mod call;
 pub mod commit;
+pub mod coupons;
 pub mod customer;
 pub mod customer_app;
 pub mod customer_auth;
@@ -115,6 +116,7 @@ pub fn routes() -> Vec<Route> {
         audit::routes,
         auth::routes,
         auth_events::routes,
+        coupons::routes,
         customer::routes,
         customer_app::routes,
         customer_auth::routes,

@@ -62,6 +62,8 @@ pub struct PaymentBody {
     pub order_id: Option<String>,
     /// The service whose next period it buys.
     pub service_id: Option<String>,
+    /// With `service_id`: the coupon that its price is by.
+    pub coupon: Option<String>,
     /// The number of a receipt or of a bank's statement; booked once.
     pub reference_number: Option<String>,
     /// A line for people.
@@ -157,6 +159,8 @@ pub struct OrderView {
     pub total: String,
     /// How that comes about.
     pub quote: QuoteView,
+    /// The coupon that it is by.
+    pub coupon: Option<String>,
     /// The invoice that says so.
     pub invoice_id: Option<String>,
     /// When it was made.
@@ -218,6 +222,7 @@ impl OrderView {
             currency: order.total().currency.code().to_owned(),
             total: order.total().decimal(),
             quote: QuoteView::of(&order.quote),
+            coupon: order.coupon.as_ref().map(|coupon| coupon.code.to_string()),
             invoice_id: order.invoice_id.map(|id| id.to_string()),
             created_at: order.created_at.to_string(),
             expires_at: order.expires_at.to_string(),
@@ -280,11 +285,15 @@ async fn read_taken(app: &App, call: &Call) -> Result<Taken, ApiError> {
     let service = form.optional_with("service_id", parsed).map(ServiceId);
     let reference: Option<Line> = form.optional("reference_number");
     let note: Option<Line> = form.optional("notes");
+    let coupon: Option<String> = form.optional("coupon");
     let amount = form.finish(money)?;
     let purpose = match (order, invoice, service) {
         (Some(id), None, None) => Purpose::Order(id),
         (None, Some(id), None) => Purpose::Invoice(id),
-        (None, None, Some(id)) => Purpose::Renew(id),
+        (None, None, Some(id)) => match coupon {
+            Some(code) => Purpose::RenewWith(id, code),
+            None => Purpose::Renew(id),
+        },
         (None, None, None) => Purpose::Account,
         _ => return Err(ApiError::field("invoice_id", "name one of order_id, invoice_id and service_id")),
     };
@@ -293,7 +302,7 @@ async fn read_taken(app: &App, call: &Call) -> Result<Taken, ApiError> {
         Purpose::Invoice(id) => {
             Some(app.billing.till.document(&id.to_string(), None).await?.invoice.subscriber_id)
         }
-        Purpose::Renew(id) => {
+        Purpose::Renew(id) | Purpose::RenewWith(id, _) => {
             Some(app.catalogue.services.get(&id.to_string(), call.now).await?.service.subscriber_id)
         }
         Purpose::Account => None,

@@ -31,32 +31,44 @@ pub(in crate::serve::portal) async fn show(
         Ok(owner) => owner,
         Err(page) => return page,
     };
-    match known(&portal, owner, &id).await {
-        Ok((order, payments, wallet)) => order_page(&portal, &asked, &order, &payments, wallet).await,
-        Err(error) => refused(&portal, &asked, &error),
+    look_at(&portal, &asked, owner, &id, None).await
+}
+
+/// The page of an order; with what was wrong with the coupon that was typed.
+async fn look_at(
+    portal: &Portal,
+    asked: &Asked,
+    owner: SubscriberId,
+    id: &str,
+    fault: Option<String>,
+) -> Response<Body> {
+    match known(portal, owner, id).await {
+        Ok(seen) => order_page(portal, asked, &seen, fault).await,
+        Err(error) => refused(portal, asked, &error),
     }
 }
 
-async fn known(
-    portal: &Portal,
-    owner: SubscriberId,
-    id: &str,
-) -> Result<(Order, Vec<Payment>, Money), BillingError> {
+/// An order with what belongs to it.
+struct Seen {
+    order: Order,
+    payments: Vec<Payment>,
+    wallet: Money,
+    /// Whether it buys the first period of its service.
+    is_first: bool,
+}
+
+async fn known(portal: &Portal, owner: SubscriberId, id: &str) -> Result<Seen, BillingError> {
     let billing = portal.reception.billing();
     let id: OrderId = id.parse().map_err(|_| BillingError::not_found("order", id))?;
     let order = billing.order_of(owner, id).await?;
     let mut payments = billing.payments_of(owner).await?;
     payments.retain(|one| one.order_id == Some(id));
-    Ok((order, payments, billing.till.wallet(owner).await?))
+    let (wallet, is_first) = (billing.till.wallet(owner).await?, billing.is_first(&order).await?);
+    Ok(Seen { order, payments, wallet, is_first })
 }
 
-async fn order_page(
-    portal: &Portal,
-    asked: &Asked,
-    order: &Order,
-    payments: &[Payment],
-    wallet: Money,
-) -> Response<Body> {
+async fn order_page(portal: &Portal, asked: &Asked, seen: &Seen, fault: Option<String>) -> Response<Body> {
+    let Seen { order, payments, wallet, is_first } = seen;
     let is_open = is_open(order, asked.now);
     let pending = payments.iter().find(|one| is_pending(one)).filter(|_| is_open);
     let mut cards = vec![price(order)];
@@ -64,7 +76,11 @@ async fn order_page(
         cards.push(waiting(portal, asked, payment));
     }
     if is_open {
-        cards.push(ways(portal, asked, order, wallet, pending.is_some()));
+        cards.push(ways(portal, asked, order, *wallet, pending.is_some()));
+    }
+    let is_wrong = fault.is_some();
+    if is_open && pending.is_none() && may_have_coupon(order) {
+        cards.push(coupon(portal, asked, order, fault));
     }
     let links = match order.invoice_id {
         Some(id) => vec![
@@ -75,12 +91,13 @@ async fn order_page(
     };
     let page_ = MoneyPage {
         shell: portal.shell(),
-        heading: heading(order).to_owned(),
+        heading: heading(order, *is_first).to_owned(),
         told: Some(told(portal, asked, order, payments).await).flatten(),
         cards,
         links,
     };
-    let mut response = page(asked, StatusCode::OK, &page_);
+    let status = if is_wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let mut response = page(asked, status, &page_);
     if pending.is_some() {
         response
             .headers_mut()
@@ -97,8 +114,9 @@ fn is_pending(payment: &Payment) -> bool {
     matches!(payment.status, PaymentStatus::Created | PaymentStatus::Pending | PaymentStatus::Unknown)
 }
 
-fn heading(order: &Order) -> &'static str {
+fn heading(order: &Order, is_first: bool) -> &'static str {
     match &order.purchase {
+        Purchase::Period { .. } if is_first => "Buy",
         Purchase::Period { .. } => "Renew",
         Purchase::TopUp { .. } => "More for this period",
         Purchase::ChangePlan { .. } => "Another plan",
@@ -113,7 +131,13 @@ fn price(order: &Order) -> Card {
     Card {
         title: if order.status == OrderStatus::Fulfilled { "What you paid" } else { "To pay" }.to_owned(),
         big: Some(words::money(&order.total())),
-        soft: (tax.minor != 0).then(|| format!("{} of it is tax.", words::money(&tax))).into_iter().collect(),
+        soft: (tax.minor != 0)
+            .then(|| format!("{} of it is tax.", words::money(&tax)))
+            .into_iter()
+            .chain(order.coupon.as_ref().map(|coupon| {
+                format!("{} less with the coupon {}.", words::money(&order.quote.discount), coupon.code)
+            }))
+            .collect(),
         items: lines
             .map(|line| Item {
                 title: line.description.clone(),
@@ -123,6 +147,24 @@ fn price(order: &Order) -> Card {
             .collect(),
         ..Card::default()
     }
+}
+
+/// Coupons are for periods and top-ups.
+const fn may_have_coupon(order: &Order) -> bool {
+    match &order.purchase {
+        Purchase::Period { .. } | Purchase::TopUp { .. } => true,
+        Purchase::ChangePlan { .. } | Purchase::Wallet | Purchase::Invoices { .. } => false,
+    }
+}
+
+/// Where a coupon's code is typed.
+fn coupon(portal: &Portal, asked: &Asked, order: &Order, fault: Option<String>) -> Card {
+    let button = Button { quiet: true, ..Button::new("with", "coupon", "Use the coupon") };
+    let mut form = Asking::new(portal, asked, format!("/orders/{}", order.id)).with(button);
+    let label = if order.coupon.is_some() { "Another coupon" } else { "Coupon code" };
+    let fault = fault.map(|fault| super::capital(&fault));
+    form.inputs.push(Input { longest: 64, fault, ..Input::new("coupon", label, "text", "off") });
+    Card { title: "Do you have a coupon?".to_owned(), forms: vec![form], ..Card::default() }
 }
 
 /// A payment that is under way.
@@ -147,10 +189,14 @@ fn ways(portal: &Portal, asked: &Asked, order: &Order, wallet: Money, is_second:
     let can_use_wallet = !matches!(order.purchase, Purchase::Wallet);
     let total = order.total();
     if can_use_wallet && wallet.minor >= total.minor {
-        let label = format!("Pay {} from my wallet", words::money(&total));
+        let label = match total.minor {
+            0 => "Take it: there is nothing to pay".to_owned(),
+            _ => format!("Pay {} from my wallet", words::money(&total)),
+        };
         form = form.with(Button { quiet: is_second, ..Button::new("with", "wallet", label) });
     }
-    for gateway in portal.gateways() {
+    let gateways = if total.minor > 0 { portal.gateways() } else { Vec::new() };
+    for gateway in gateways {
         let quiet = is_second || !form.buttons.is_empty();
         let label = format!("Pay with {}", gateway_label(gateway));
         form = form.with(Button { quiet, ..Button::new("with", gateway.name(), label) });
@@ -240,6 +286,16 @@ pub(in crate::serve::portal) async fn pay(
         return refused(&portal, &asked, &BillingError::not_found("order", id));
     };
     let phone = Some(filled.text("phone")).filter(|phone| !phone.is_empty());
+    if filled.text("with") == "coupon" {
+        let till = &portal.reception.billing().till;
+        return match till.apply_coupon(id, owner, filled.text("coupon"), None, asked.now).await {
+            Ok(order) => go_to(&portal, &asked, &format!("/orders/{}", order.id)),
+            Err(BillingError::Field { field: "coupon", message }) => {
+                look_at(&portal, &asked, owner, &id.to_string(), Some(message)).await
+            }
+            Err(error) => refused(&portal, &asked, &error),
+        };
+    }
     let begun = match filled.text("with") {
         "wallet" => {
             let till = &portal.reception.billing().till;

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::{Response, StatusCode};
 
 use super::{Asking, Button, Card, Link, MONEY, MoneyPage, acting, go_to, refused, who};
+use crate::billing::grant::is_first_purchase;
 use crate::billing::own::Overview;
 use crate::billing::{BillingError, Wish};
 use crate::domain::ids::{InvoiceId, PlanId, SubscriberId};
@@ -78,7 +79,8 @@ async fn renewal(portal: &Portal, asked: &Asked, owner: SubscriberId, one: &Acco
         format!("{word} {}.", words::near(at, asked.now, &portal.zone))
     });
     let period = words::validity(Some(one.service.terms.period()));
-    let renew = Asking::new(portal, asked, "/pay").with(Button::new("what", "period", "Renew"));
+    let word = if is_first_purchase(&one.service, None) { "Buy" } else { "Renew" };
+    let renew = Asking::new(portal, asked, "/pay").with(Button::new("what", "period", word));
     Some(Card {
         title: format!("{}, {period}", one.service.terms.name),
         big: Some(words::money(&quote.total)),
