@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | floor | [`base`] | clock, randomness, secrets, logging |
 //! | words | [`domain`] | the trade's nouns and rules, without I/O |
-//! | engines | [`radius`], [`firewall`] | the RADIUS protocol; who may pass the gateway, and the kernel that lets them |
+//! | engines | [`radius`], [`eap`], [`firewall`] | the RADIUS protocol; EAP and its methods; who may pass the gateway, and the kernel that lets them |
 //! | ports | [`store`], [`nas`], [`notify`] | what outlives the process; what differs by maker of NAS; how messages leave |
 //! | use cases | [`access`], [`people`], [`catalogue`], [`enforce`] | who gets on; who works here; what is sold; that the network does it |
 //! | use cases | [`billing`] | money: orders, invoices, payments, the ledger that they all end in |
@@ -28,6 +28,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod domain;
+pub mod eap;
 pub mod enforce;
 pub mod firewall;
 pub mod nas;

@@ -14,7 +14,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("domain", &["base"]),
     ("radius", &["base"]),
-    ("eap", &["base"]),
+    // Its methods prove passwords as RADIUS' own do, so the arithmetic stands there once.
+    ("eap", &["radius", "base"]),
     ("firewall", &["base"]),
     ("nas", &["domain", "radius", "base"]),
     ("store", &["domain", "base"]),
@@ -34,7 +35,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         &["access", "people", "catalogue", "billing", "enforce", "notify", "store", "domain", "base"],
     ),
     ("serve/http", &["base"]),
-    ("serve/radius", &["radius", "nas", "access", "domain", "base"]),
+    ("serve/radius", &["radius", "eap", "nas", "access", "domain", "base"]),
     ("serve/portal", DOOR),
     ("serve/api", DOOR),
     ("serve/console", DOOR),

@@ -10,6 +10,7 @@
 mod billing;
 mod control;
 mod dunning;
+mod eap;
 mod fault;
 mod gateway;
 mod http;
@@ -35,6 +36,7 @@ use std::path::Path;
 pub use billing::{Billing, Series};
 pub use control::Control;
 pub use dunning::Dunning;
+pub use eap::{Eap, EapMethod};
 pub use fault::Fault;
 pub use gateway::{Garden, Gateway};
 pub use http::Http;
@@ -123,7 +125,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         reader.section(root, "billing", Billing::read),
         Payments::read(&mut reader, root),
         reader.section(root, "dunning", Dunning::read),
-        reader.section(root, "radius", Radius::read),
+        Radius::read(&mut reader, root),
         reader.section(root, "control", Control::read),
         reader.section(root, "log", Log::read),
         reader.section(root, "secrets", Secrets::read),

@@ -3,7 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::reader::{Applies, Section, Transport, within};
+use toml::de::DeTable;
+
+use super::eap::Eap;
+use super::reader::{Applies, Reader, Section, Transport, within};
 use super::size::ByteSize;
 
 /// The RADIUS server's settings.
@@ -35,10 +38,20 @@ pub struct Radius {
     pub session_timeout: Duration,
     /// Idle-Timeout where the plan says nothing.
     pub idle_timeout: Duration,
+    /// How devices may log in by EAP.
+    pub eap: Eap,
 }
 
 impl Radius {
-    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+    pub(super) fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Self {
+        let radius = reader.section(root, "radius", |section| {
+            section.tables(&["eap"]);
+            Self::read_section(section)
+        });
+        Self { eap: reader.inner(root, ("radius", "eap", "radius.eap"), Eap::read), ..radius }
+    }
+
+    fn read_section(section: &mut Section<'_, '_>) -> Self {
         use Applies::{Live, Restart};
         let any = |port| vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))];
         let count = |least: u32, most: u32| move |value: &u32| within(value, &least, &most);
@@ -81,6 +94,8 @@ impl Radius {
                 time(60, 2_592_000),
             ),
             idle_timeout: section.checked("idle_timeout", Live, Duration::from_secs(1_800), time(60, 86_400)),
+            // It has a table of its own.
+            eap: Eap { methods: Vec::new() },
         }
     }
 }

@@ -18,8 +18,8 @@ use super::desk::{self, Desk, MailError};
 use super::money::Money;
 use super::portal::{self, PortalError};
 use super::{
-    Claim, Doors, Running, console, couriers, gateway, jobs, metrics, radius_settings, session_defaults,
-    telling,
+    Claim, Doors, Running, console, couriers, eap_offer, gateway, jobs, metrics, radius_settings,
+    session_defaults, telling,
 };
 use crate::access::{Access, ClassKey};
 use crate::base::clock::Clock;
@@ -400,6 +400,7 @@ fn open_radius(
             duplicate_lifetime: settings.duplicate_lifetime,
         },
         settings: radius_settings(world.config),
+        eap: eap_offer(world.config),
     };
     bound.serve(parts).map_err(StartError::Threads)
 }

@@ -40,7 +40,8 @@ pub use words::WordsError;
 
 use crate::access::{Access, SessionDefaults};
 use crate::base::secret::Secret;
-use crate::config::{Applies, Change, Config, diff};
+use crate::config::{Applies, Change, Config, EapMethod, diff};
+use crate::eap::{Method, Offer};
 use crate::enforce::Enforcer;
 use crate::serve::api::App;
 use crate::serve::radius::{RadiusDoor, Settings};
@@ -133,6 +134,7 @@ impl Running {
         let settings = radius_settings(&config);
         self.interim_secs.store(settings.interim_secs, Ordering::Relaxed);
         self.doors.radius.set(settings);
+        self.doors.radius.offer(eap_offer(&config));
         self.access.set_defaults(session_defaults(&config));
         self.config = config;
     }
@@ -166,6 +168,16 @@ impl Running {
         jobs::flush_auth_log(&self.access, &self.store, &self.app.entropy).await;
         self.store.close().await;
     }
+}
+
+/// What is offered in EAP conversations.
+fn eap_offer(config: &Config) -> Arc<Offer> {
+    let method = |method: &EapMethod| match method {
+        EapMethod::MsChapV2 => Method::MsChapV2,
+        EapMethod::Md5 => Method::Md5,
+        EapMethod::Gtc => Method::Gtc,
+    };
+    Arc::new(Offer { methods: config.radius.eap.methods.iter().map(method).collect() })
 }
 
 /// What a session of this gateway gets where its plan says nothing.

@@ -55,8 +55,67 @@ pub enum Refusal {
         /// Why.
         why: VoucherRefusal,
     },
+    /// The EAP conversation came to no claim that could be judged, or the peer did not take our answer.
+    Eap {
+        /// Why.
+        why: EapRefusal,
+    },
     /// The server is too busy to decide; the NAS will ask again.
     Busy,
+}
+
+/// Why an EAP conversation ended without an accept, other than that its claim was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EapRefusal {
+    /// It did not begin with an identity.
+    NoIdentity,
+    /// The device wants none of the methods that are offered.
+    NoCommonMethod,
+    /// The device refused the server's proof or certificate, or gave up.
+    PeerRefused,
+    /// The device's packets are not what the method asks for.
+    Malformed,
+    /// It took more rounds than any method needs.
+    TooLong,
+    /// The NAS goes on with a conversation that is not known: it was too slow, or the box was restarted.
+    Unknown,
+}
+
+impl EapRefusal {
+    /// The stable name.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NoIdentity => "eap_no_identity",
+            Self::NoCommonMethod => "eap_no_common_method",
+            Self::PeerRefused => "eap_peer_refused",
+            Self::Malformed => "eap_malformed",
+            Self::TooLong => "eap_too_long",
+            Self::Unknown => "eap_unknown_conversation",
+        }
+    }
+
+    /// A sentence for staff.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::NoIdentity => {
+                "The EAP conversation began without an identity; look at the device's settings."
+            }
+            Self::NoCommonMethod => {
+                "The device wants no EAP method that is offered; see radius.eap.methods, or change the device."
+            }
+            Self::PeerRefused => {
+                "The device did not accept the server's proof; check the password and the CA it trusts."
+            }
+            Self::Malformed => "The device's EAP packets are not what its method asks for.",
+            Self::TooLong => "The EAP conversation took too many rounds.",
+            Self::Unknown => {
+                "The NAS went on with an EAP conversation that is not known; the device begins anew by itself."
+            }
+        }
+    }
 }
 
 impl Refusal {
@@ -84,6 +143,7 @@ impl Refusal {
             | Self::DeviceLimit { .. }
             | Self::NotPermittedHere
             | Self::Voucher { .. }
+            | Self::Eap { .. }
             | Self::Busy => false,
         }
     }
@@ -115,6 +175,7 @@ impl Refusal {
             Self::DeviceLimit { .. } => "device_limit",
             Self::NotPermittedHere => "not_permitted_here",
             Self::Voucher { why } => why.code(),
+            Self::Eap { why } => why.code(),
             Self::Busy => "busy",
         }
     }
@@ -153,6 +214,7 @@ impl Refusal {
             }
             Self::NotPermittedHere => "The service does not include what the NAS asked for.".into(),
             Self::Voucher { why } => why.sentence().into(),
+            Self::Eap { why } => why.sentence().into(),
             Self::Busy => "The server was too busy to decide; the NAS asks again by itself.".into(),
         }
     }

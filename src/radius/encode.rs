@@ -96,7 +96,6 @@ impl<'b> Reply<'b> {
         salts: [Salt; 2],
     ) -> Result<(), EncodeError> {
         let authenticator = self.request_authenticator;
-        let [send_salt, receive_salt] = salts;
         match extras {
             Extras::None => Ok(()),
             Extras::MsChapV1(keys) => {
@@ -106,15 +105,30 @@ impl<'b> Reply<'b> {
             Extras::MsChapV2(proof) => {
                 let success = [&[proof.ident][..], &proof.authenticator_response];
                 self.writer.vendor_parts(VendorKind::MS_CHAP2_SUCCESS, &success)?;
-                let mut room = hiding::SaltedBuffer::default();
-                let send =
-                    hiding::hide_salted(&proof.send_key, send_salt, &authenticator, secret, &mut room)?;
-                self.writer.vendor(VendorKind::MS_MPPE_SEND_KEY, send)?;
-                let receive =
-                    hiding::hide_salted(&proof.receive_key, receive_salt, &authenticator, secret, &mut room)?;
-                self.writer.vendor(VendorKind::MS_MPPE_RECV_KEY, receive)
+                self.mppe_keys(&proof.send_key, &proof.receive_key, secret, salts)
             }
         }
+    }
+
+    /// Writes MS-MPPE-Send-Key and MS-MPPE-Recv-Key (RFC 2548 sections 2.4.2 and 2.4.3): what MS-CHAP version 2
+    /// owes, and the two halves of an EAP method's key.
+    ///
+    /// # Errors
+    /// When a key or the packet is too long.
+    pub fn mppe_keys(
+        &mut self,
+        send: &[u8],
+        receive: &[u8],
+        secret: &SharedSecret,
+        salts: [Salt; 2],
+    ) -> Result<(), EncodeError> {
+        let authenticator = self.request_authenticator;
+        let [send_salt, receive_salt] = salts;
+        let mut room = hiding::SaltedBuffer::default();
+        let hidden = hiding::hide_salted(send, send_salt, &authenticator, secret, &mut room)?;
+        self.writer.vendor(VendorKind::MS_MPPE_SEND_KEY, hidden)?;
+        let hidden = hiding::hide_salted(receive, receive_salt, &authenticator, secret, &mut room)?;
+        self.writer.vendor(VendorKind::MS_MPPE_RECV_KEY, hidden)
     }
 
     /// Writes a Tunnel-Password (RFC 2868 section 3.5). `tag` 0 means untagged.
@@ -318,6 +332,14 @@ impl<'b> Writer<'b> {
         self.octets(kind, value.as_bytes())
     }
 
+    /// Writes an EAP packet over as many EAP-Message attributes as it takes (RFC 3579 section 3.1).
+    ///
+    /// # Errors
+    /// When the packet is full.
+    pub fn eap_message(&mut self, message: &[u8]) -> Result<(), EncodeError> {
+        message.chunks(MAX_VALUE).try_for_each(|piece| self.octets(Kind::EAP_MESSAGE, piece))
+    }
+
     /// Writes a vendor's attribute, one to a Vendor-Specific attribute (RFC 2865 section 5.26).
     ///
     /// # Errors
@@ -423,10 +445,41 @@ fn total(parts: &[&[u8]]) -> usize {
     parts.iter().map(|part| part.len()).fold(0, usize::saturating_add)
 }
 
+/// Octets that one attribute's value can have (RFC 2865 section 5).
+const MAX_VALUE: usize = 253;
 /// Where the Length field stands.
 const LENGTH_AT: usize = 2;
 /// Where the authenticator stands.
 const AUTHENTICATOR_AT: usize = HEADER_LENGTH - AUTHENTICATOR_LENGTH;
+
+#[cfg(test)]
+mod rfc3579_s3_1_tests {
+    use super::*;
+    use crate::base::secret::Secret;
+
+    #[test]
+    fn an_eap_packet_goes_over_as_many_attributes_as_it_takes_and_comes_back_whole() {
+        let secret = SharedSecret::new(Secret::from_text("xyzzy5461"));
+        for octets in [0usize, 1, 253, 254, 506, 1_400] {
+            let message: Vec<u8> = (0..octets).map(|at| u8::try_from(at % 251).unwrap()).collect();
+            let mut asked: Buffer = [0; MAX_LENGTH];
+            let mut request = Request::access(&mut asked, 1, [7; 16]).unwrap();
+            request.attributes().eap_message(&message).unwrap();
+            let sent = request.finish(&secret).to_vec();
+            let packet = Packet::decode(&sent).unwrap();
+            assert_eq!(packet.all(Kind::EAP_MESSAGE).count(), octets.div_ceil(253));
+            let back: Vec<u8> = packet.all(Kind::EAP_MESSAGE).flat_map(|one| one.value.to_vec()).collect();
+            assert_eq!(back, message);
+        }
+    }
+
+    #[test]
+    fn an_eap_packet_that_does_not_fit_is_said_to_be_too_long() {
+        let mut asked: Buffer = [0; MAX_LENGTH];
+        let mut request = Request::access(&mut asked, 1, [7; 16]).unwrap();
+        assert_eq!(request.attributes().eap_message(&[0; 4_096]), Err(EncodeError::PacketFull));
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ use dotmac_edge::access::{self, Access, ClassKey};
 use dotmac_edge::base::clock::Clock;
 use dotmac_edge::base::entropy::Entropy;
 use dotmac_edge::base::secret::Secret;
+use dotmac_edge::domain::auth_event::AuthEvent;
 use dotmac_edge::domain::ids::{NasId, PlanId, ServiceId, SubscriberId};
 use dotmac_edge::domain::money::{Currency, Money};
 use dotmac_edge::domain::nas::{MessageAuthenticatorPolicy, Nas, NasKind};
@@ -16,10 +17,11 @@ use dotmac_edge::domain::plan::{PlanTerms, ServiceType};
 use dotmac_edge::domain::rate::{BitsPerSecond, Download, Rates, Upload};
 use dotmac_edge::domain::service::{Addresses, Credential, Interval, IntervalState, Phase, Service};
 use dotmac_edge::domain::text::{Code, Line, Username};
+use dotmac_edge::eap::{Method, Offer};
 use dotmac_edge::serve::radius::{self, Limits, Parts, RadiusDoor, Settings, Sockets};
 use dotmac_edge::store::contract::{Page, Range, Record, Unit};
 use dotmac_edge::store::snapshot::{Snapshot, Unseal, credential_context, secret_context};
-use dotmac_edge::store::tables::{self, NasTable, Services, Sessions};
+use dotmac_edge::store::tables::{self, AuthEvents, NasTable, Services, Sessions};
 use dotmac_edge::store::{Options, SealedSecret, Store, Vault};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -42,6 +44,11 @@ pub struct Lab {
 
 impl Lab {
     pub fn new() -> Self {
+        Self::offering(vec![Method::MsChapV2, Method::Md5, Method::Gtc])
+    }
+
+    /// A door that offers these EAP methods.
+    pub fn offering(methods: Vec<Method>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let vault = Vault::with_key([5; 32]);
@@ -76,6 +83,7 @@ impl Lab {
                 session_secs: None,
                 idle_secs: None,
             },
+            eap: Arc::new(Offer { methods }),
         };
         let guard = runtime.enter();
         let door = bound.serve(parts).unwrap();
@@ -127,10 +135,35 @@ impl Lab {
         id
     }
 
+    /// Changes a service's record.
+    pub fn change_service(&self, number: u128, change: impl FnOnce(&mut Service)) {
+        let id = ServiceId(Uuid::from_u128(number));
+        let mut record = self.runtime.block_on(self.store.get::<Services>(&id)).unwrap().unwrap();
+        change(&mut record.body);
+        let unit = Unit::once(Entropy::System.uuid_v7(Clock::System.now()).unwrap())
+            .put::<Services>(&id, &record.body)
+            .unwrap();
+        self.runtime.block_on(self.store.commit(unit)).unwrap();
+    }
+
     fn seal(&self, context: &str, secret: &str) -> String {
         let sealed: SealedSecret =
             self.vault.seal(&Entropy::System, context, &Secret::from_text(secret)).unwrap();
         sealed.as_str().to_owned()
+    }
+
+    /// The answers so far as staff read them: login, method, and the refusal's name or "accepted".
+    pub fn answers(&self) -> Vec<(String, String, String)> {
+        for unit in self.access.log().flush(&Entropy::System).unwrap() {
+            self.runtime.block_on(self.store.commit(unit)).unwrap();
+        }
+        let slice = self.store.scan::<AuthEvents>(Range::All, Page::first(1_000));
+        let records = self.runtime.block_on(slice).unwrap().records;
+        let told = |event: AuthEvent| {
+            let refusal = event.refusal.map_or("accepted", |refusal| refusal.code());
+            (event.username, event.method, refusal.to_owned())
+        };
+        records.into_iter().map(|record| told(record.body)).collect()
     }
 
     pub fn sessions(&self) -> Vec<Record<Sessions>> {

@@ -235,6 +235,8 @@ pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
             Told::alert("Not included", "Your service does not include this kind of access.", ASK)
         }
         Refusal::Voucher { why } => voucher(*why),
+        // A device's conversation with a NAS is never shown here.
+        Refusal::Eap { .. } => Told::alert("Not logged in", "Your device could not log in.", ASK),
         Refusal::Busy => {
             Told::note("Very busy", "There is a lot going on right now.", "Try again in a moment.")
         }

@@ -8,6 +8,7 @@ use crate::radius::exchange::Discard;
 pub(super) struct Counters {
     pub(super) accepted: Counter,
     pub(super) refused: Counter,
+    pub(super) challenged: Counter,
     pub(super) recorded: Counter,
     pub(super) not_recorded: Counter,
     pub(super) status: Counter,
@@ -27,6 +28,7 @@ impl Counters {
         Self {
             accepted: answered("accept"),
             refused: answered("reject"),
+            challenged: answered("challenge"),
             recorded: answered("recorded"),
             status: answered("status"),
             replayed: answered("replayed"),

@@ -4,8 +4,10 @@
 //! Protocol is judged by `radius`, access decided by `access`, attributes phrased by `nas`; here
 //! they meet the sockets. Authentication and accounting never share a queue.
 
+mod conversations;
 mod counters;
 mod delayed;
+mod eap;
 mod inbox;
 mod login;
 mod peers;
@@ -28,7 +30,9 @@ use crate::access::{Access, RecordError, Recorded, Report, Restart, Then};
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::base::secret::Secret;
+use crate::eap::Offer;
 use crate::radius::exchange::PortKind;
+use conversations::Conversations;
 use inbox::Inbox;
 
 /// What the door needs from others.
@@ -45,6 +49,8 @@ pub struct Parts {
     pub limits: Limits,
     /// What may change while running.
     pub settings: Settings,
+    /// The EAP methods; may change while running, for conversations that begin then.
+    pub eap: Arc<Offer>,
 }
 
 /// A password to hold against a slow verifier.
@@ -91,6 +97,9 @@ struct Shared {
     verify: Verify,
     limits: Limits,
     settings: ArcSwap<Settings>,
+    eap: ArcSwap<Offer>,
+    conversations: Conversations,
+    conversations_refused: Counter,
     jobs: mpsc::Sender<Job>,
     closing: AtomicBool,
     untold_rate: Counter,
@@ -191,6 +200,9 @@ impl Bound {
             verify: parts.verify,
             limits: parts.limits,
             settings: ArcSwap::from_pointee(parts.settings),
+            eap: ArcSwap::new(parts.eap),
+            conversations: Conversations::default(),
+            conversations_refused: counter!("dotmac_radius_eap_refused_total", "reason" => "too_many"),
             jobs,
             closing: AtomicBool::new(false),
             untold_rate: counter!("dotmac_radius_untold_rates_total"),
@@ -224,6 +236,17 @@ impl RadiusDoor {
     /// Changes what may change while the door is open.
     pub fn set(&self, settings: Settings) {
         self.shared.settings.store(Arc::new(settings));
+    }
+
+    /// Changes what is offered in EAP conversations that begin from now on.
+    pub fn offer(&self, eap: Arc<Offer>) {
+        self.shared.eap.store(eap);
+    }
+
+    /// EAP conversations that wait for their peer.
+    #[must_use]
+    pub fn conversations(&self) -> usize {
+        self.shared.conversations.held()
     }
 
     /// Whether every worker turns within the limit.

@@ -16,18 +16,18 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::counters::Counters;
 use super::delayed::Delayed;
+use super::eap::Turn;
 use super::inbox::{Inbox, News};
-use super::login::{self, Outcome};
+use super::login::{self, Asked, Outcome};
 use super::peers::{Peer, Peers};
 use super::report::{self, Said};
 use super::socket::{self, BATCH, BatchSocket, Buffers, Received, Route};
 use super::{Job, Shared, Slow};
 use crate::access::{FirstUsed, Recorded, Report, Then};
-use crate::base::secret::Secret;
 use crate::domain::voucher_code::VoucherCode;
 use crate::radius::duplicate::{DuplicateCache, Offer, RequestKey};
 use crate::radius::exchange::{Admitted, PortKind, SecretFit, admit};
-use crate::radius::{Buffer, Code, Packet, Reply, SharedSecret};
+use crate::radius::{Buffer, Code, Packet, Reply};
 
 /// A worker and everything it owns.
 struct Worker {
@@ -57,9 +57,17 @@ enum WaitsFor {
     /// The commit; the acknowledgement is written already.
     Commit { reply: Box<[u8]> },
     /// The slow hash; the request is kept to be answered then.
-    Hash { peer: Arc<Peer>, fit: SecretFit, datagram: Box<[u8]> },
+    Hash(Kept),
     /// The first use of a voucher; likewise.
-    Voucher { peer: Arc<Peer>, fit: SecretFit, datagram: Box<[u8]> },
+    Voucher(Kept),
+}
+
+/// A login that is answered later.
+struct Kept {
+    peer: Arc<Peer>,
+    fit: SecretFit,
+    datagram: Box<[u8]>,
+    turn: Option<Box<Turn>>,
 }
 
 impl Worker {
@@ -205,12 +213,22 @@ impl Worker {
 
     fn answer_login(&mut self, request: &Request<'_>, admitted: &Admitted<'_>) {
         let facts = request.peer.facts(request.wall);
-        let secret = facts.secret(admitted.fit);
-        let (shared, buffer) = (&self.shared, &mut self.buffer);
-        let outcome = login::answer(shared, &request.peer, &admitted.packet, secret, buffer, request.wall);
-        match outcome {
+        let asked = Asked {
+            shared: &self.shared,
+            peer: &request.peer,
+            packet: &admitted.packet,
+            secret: facts.secret(admitted.fit),
+            now: request.wall,
+            instant: request.now,
+        };
+        match login::answer(&asked, &mut self.buffer) {
             Outcome::Accept(octets) => {
                 self.counters.accepted.increment(1);
+                self.duplicates.complete(&request.key, octets, request.now);
+                self.socket.send(octets, request.route);
+            }
+            Outcome::Challenge(octets) => {
+                self.counters.challenged.increment(1);
                 self.duplicates.complete(&request.key, octets, request.now);
                 self.socket.send(octets, request.route);
             }
@@ -222,24 +240,26 @@ impl Worker {
                     self.socket.send(octets, request.route);
                 }
             }
-            Outcome::Ask { password, verifier } => self.ask_hash(request, admitted.fit, password, verifier),
-            Outcome::Use(code, guesser) => self.use_voucher(request, admitted.fit, code, guesser),
+            Outcome::Ask { password, verifier, turn } => {
+                let kept = request.keep(admitted.fit, turn);
+                self.ask_hash(request, kept, Slow { password, verifier });
+            }
+            Outcome::Use(code, guesser, turn) => {
+                let kept = request.keep(admitted.fit, turn);
+                self.use_voucher(request, kept, code, guesser);
+            }
             Outcome::Silence => self.duplicates.abandon(&request.key),
         }
     }
 
-    fn ask_hash(&mut self, request: &Request<'_>, fit: SecretFit, password: Secret, verifier: String) {
-        let what = WaitsFor::Hash { peer: Arc::clone(&request.peer), fit, datagram: request.datagram.into() };
-        let Some(ticket) = self.wait(request, what) else { return };
+    fn ask_hash(&mut self, request: &Request<'_>, kept: Kept, slow: Slow) {
+        let Some(ticket) = self.wait(request, WaitsFor::Hash(kept)) else { return };
         let inbox = Arc::clone(&self.inbox);
-        let slow = Slow { password, verifier };
         (self.shared.verify)(slow, Box::new(move |fits| inbox.leave(ticket, News::Verified { fits })));
     }
 
-    fn use_voucher(&mut self, request: &Request<'_>, fit: SecretFit, code: VoucherCode, guesser: String) {
-        let what =
-            WaitsFor::Voucher { peer: Arc::clone(&request.peer), fit, datagram: request.datagram.into() };
-        let Some(ticket) = self.wait(request, what) else { return };
+    fn use_voucher(&mut self, request: &Request<'_>, kept: Kept, code: VoucherCode, guesser: String) {
+        let Some(ticket) = self.wait(request, WaitsFor::Voucher(kept)) else { return };
         let inbox = Arc::clone(&self.inbox);
         let told: FirstUsed = Box::new(move |used| inbox.leave(ticket, News::Used { used }));
         self.shared.access.use_first(code, guesser, told);
@@ -323,21 +343,19 @@ impl Worker {
                     self.duplicates.complete(&waiting.key, &reply, now);
                     self.socket.send(&reply, waiting.route);
                 }
-                (WaitsFor::Hash { peer, fit, datagram }, News::Verified { fits }) => {
-                    let (key, route) = (waiting.key, waiting.route);
-                    self.answer_later(key, route, &peer, fit, &datagram, |shared, later, buffer, wall| {
-                        let Later { packet, secret, .. } = later;
-                        login::after_hash(shared, later.peer, packet, secret, fits, buffer, wall)
+                (WaitsFor::Hash(kept), News::Verified { fits }) => {
+                    let key = (waiting.key, waiting.route);
+                    self.answer_later(key, kept, |asked, turn, buffer| {
+                        login::after_hash(asked, turn, fits, buffer)
                     });
                 }
-                (WaitsFor::Voucher { peer, fit, datagram }, News::Used { used }) => {
-                    let (key, route) = (waiting.key, waiting.route);
-                    self.answer_later(key, route, &peer, fit, &datagram, |shared, later, buffer, wall| {
-                        let Later { packet, secret, .. } = later;
-                        login::after_first_use(shared, later.peer, packet, secret, used, buffer, wall)
+                (WaitsFor::Voucher(kept), News::Used { used }) => {
+                    let key = (waiting.key, waiting.route);
+                    self.answer_later(key, kept, |asked, turn, buffer| {
+                        login::after_first_use(asked, turn, used, buffer)
                     });
                 }
-                (WaitsFor::Commit { .. } | WaitsFor::Hash { .. } | WaitsFor::Voucher { .. }, _) => {
+                (WaitsFor::Commit { .. } | WaitsFor::Hash(_) | WaitsFor::Voucher(_), _) => {
                     self.counters.not_recorded.increment(1);
                     self.duplicates.abandon(&waiting.key);
                 }
@@ -349,18 +367,23 @@ impl Worker {
     /// Answers a login that waited for something.
     fn answer_later(
         &mut self,
-        key: RequestKey,
-        route: Route,
-        peer: &Arc<Peer>,
-        fit: SecretFit,
-        datagram: &[u8],
-        decide: impl for<'b> FnOnce(&Shared, &Later<'_>, &'b mut Buffer, Timestamp) -> Outcome<'b>,
+        (key, route): (RequestKey, Route),
+        kept: Kept,
+        decide: impl for<'b> FnOnce(&Asked<'_>, Option<Box<Turn>>, &'b mut Buffer) -> Outcome<'b>,
     ) {
         let (wall, now) = (self.shared.clock.now(), self.shared.clock.monotonic());
-        let Ok(packet) = Packet::decode(datagram) else { return self.duplicates.abandon(&key) };
+        let Kept { peer, fit, datagram, turn } = kept;
+        let Ok(packet) = Packet::decode(&datagram) else { return self.duplicates.abandon(&key) };
         let facts = peer.facts(wall);
-        let later = Later { peer, packet: &packet, secret: facts.secret(fit) };
-        match decide(&self.shared, &later, &mut self.buffer, wall) {
+        let secret = facts.secret(fit);
+        let asked =
+            Asked { shared: &self.shared, peer: &peer, packet: &packet, secret, now: wall, instant: now };
+        match decide(&asked, turn, &mut self.buffer) {
+            Outcome::Challenge(octets) => {
+                self.counters.challenged.increment(1);
+                self.duplicates.complete(&key, octets, now);
+                self.socket.send(octets, route);
+            }
             Outcome::Accept(octets) => {
                 self.counters.accepted.increment(1);
                 self.duplicates.complete(&key, octets, now);
@@ -399,11 +422,11 @@ struct Request<'d> {
     now: Instant,
 }
 
-/// A login that waited, read again.
-struct Later<'a> {
-    peer: &'a Peer,
-    packet: &'a Packet<'a>,
-    secret: &'a SharedSecret,
+impl Request<'_> {
+    /// What is needed to answer a login later.
+    fn keep(&self, fit: SecretFit, turn: Option<Box<Turn>>) -> Kept {
+        Kept { peer: Arc::clone(&self.peer), fit, datagram: self.datagram.into(), turn }
+    }
 }
 
 /// Tells the worker how a commit ended.
