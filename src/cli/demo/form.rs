@@ -7,12 +7,22 @@ pub(super) struct Form {
     /// Where it is sent to; empty: to the page itself.
     pub(super) action: String,
     fields: Vec<(String, String)>,
+    /// The buttons that have something to say.
+    buttons: Vec<(String, String)>,
 }
 
 impl Form {
     /// The first form of the page that has a field of this name.
     pub(super) fn with(page: &str, field: &str) -> Option<Self> {
         forms(page).into_iter().find(|form| form.fields.iter().any(|(name, _)| name == field))
+    }
+
+    /// The first form of the page with this button, which is pressed.
+    pub(super) fn pressed(page: &str, name: &str, value: &str) -> Option<Self> {
+        let button = (name.to_owned(), value.to_owned());
+        let mut form = forms(page).into_iter().find(|form| form.buttons.contains(&button))?;
+        form.fields.push(button);
+        Some(form)
     }
 
     /// Writes into a field, as a person does; one that the page does not have is left alone.
@@ -58,10 +68,15 @@ fn forms(page: &str) -> Vec<Form> {
         let name = tag.split_whitespace().next().unwrap_or_default();
         let attribute = |wanted: &str| attribute(tag, wanted).unwrap_or_default();
         match (name, &mut current) {
-            ("form", _) => current = Some(Form { action: attribute("action"), fields: Vec::new() }),
+            ("form", _) => {
+                current = Some(Form { action: attribute("action"), fields: Vec::new(), buttons: Vec::new() })
+            }
             ("/form", Some(_)) => found.extend(current.take()),
             ("input" | "textarea", Some(form)) if !attribute("name").is_empty() => {
                 form.fields.push((attribute("name"), attribute("value")));
+            }
+            ("button", Some(form)) if !attribute("name").is_empty() => {
+                form.buttons.push((attribute("name"), attribute("value")));
             }
             ("select", Some(form)) => {
                 select = Some(form.fields.len());
@@ -128,7 +143,9 @@ mod tests {
         <input type=\"hidden\" name=\"form_token\" value=\"a&#38;b&amp;&#x3d;&bogus\">\
         <input id=\"email\" name=\"email\" type=\"email\" value=\"\" required>\
         <select name=\"plan\"><option value=\"one\">1</option><option value=\"two\" selected>2</option></select>\
-        <button type=\"submit\">Go</button></form>";
+        <button type=\"submit\">Go</button></form>\
+        <form method=\"post\" action=\"/pay\"><input name=\"form_token\" value=\"x\">\
+        <button name=\"what\" value=\"period\">Renew</button><button name=\"what\" value=\"wallet\">Add</button></form>";
 
     #[test]
     fn a_form_is_sent_with_what_the_page_put_in_and_what_a_person_wrote() {
@@ -144,6 +161,14 @@ mod tests {
         assert!(told.contains("plan=two -H Origin: https://portal.example -e "), "{told}");
         assert!(told.ends_with(" https://portal.example/signup"), "{told}");
         assert_eq!(Form::with(PAGE, "code"), None);
+    }
+
+    #[test]
+    fn only_the_button_that_is_pressed_is_sent() {
+        let form = Form::pressed(PAGE, "what", "wallet").unwrap();
+        let told = form.arguments("https://portal.example/pay").join(" ");
+        assert!(told.starts_with("--data-urlencode form_token=x --data-urlencode what=wallet -H "), "{told}");
+        assert_eq!(Form::pressed(PAGE, "what", "plan"), None);
     }
 
     #[test]

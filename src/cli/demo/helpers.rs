@@ -8,7 +8,7 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use super::needs::PYTHON;
-use super::world::{GATEWAY6, LAN6, WEB4, WEB6, World};
+use super::world::{GATEWAY6, LAN6, PAYMENT6, WEB4, WEB6, World};
 use crate::cli::error::CliError;
 
 /// Running helpers; they end with the value.
@@ -20,7 +20,7 @@ impl Helpers {
     pub(super) async fn start(world: &World, folder: &Path) -> Result<Self, CliError> {
         let mut helpers = Self::default();
         let gateway = write(folder, "gateway-dnsmasq.conf", &gateway_names(world, folder))?;
-        let internet = write(folder, "internet-dnsmasq.conf", &internet_names(folder))?;
+        let internet = write(folder, "internet-dnsmasq.conf", &internet_names(world, folder))?;
         let mailbox = mailbox(folder);
         helpers.add(world.internet.command("dnsmasq").arg("-k").arg(configured(&internet)), folder)?;
         helpers.add(world.gateway.command("dnsmasq").arg("-k").arg(configured(&gateway)), folder)?;
@@ -33,7 +33,9 @@ impl Helpers {
         // The gateway asks its own resolver, as a box of an ISP does.
         world.gateway.write_etc("resolv.conf", "nameserver 127.0.0.1\n")?;
         world.gateway.write_etc("nsswitch.conf", DNS_ONLY)?;
-        world.phone.write_etc("nsswitch.conf", DNS_ONLY)?;
+        for device in [&world.phone, &world.buyer, &world.guest] {
+            device.write_etc("nsswitch.conf", DNS_ONLY)?;
+        }
         Ok(helpers)
     }
 
@@ -116,12 +118,14 @@ fn gateway_names(world: &World, folder: &Path) -> String {
     )
 }
 
-/// Every name of the little Internet is the same machine.
-fn internet_names(folder: &Path) -> String {
-    let folder = folder.display();
+/// Every name of the little Internet is the same machine, but for the payment gateway: what its name leads to is
+/// in the walled garden.
+fn internet_names(world: &World, folder: &Path) -> String {
+    let (payment, folder) = (world.nets.payment(), folder.display());
     format!(
         "user=root\nno-hosts\nno-resolv\nbind-interfaces\nlisten-address={WEB4}\npid-file=\n\
-         log-facility={folder}/internet-dnsmasq.log\naddress=/#/{WEB4}\naddress=/#/{WEB6}\n"
+         log-facility={folder}/internet-dnsmasq.log\naddress=/#/{WEB4}\naddress=/#/{WEB6}\n\
+         address=/paystack.com/paystack.co/{payment}\naddress=/paystack.com/paystack.co/{PAYMENT6}\n"
     )
 }
 

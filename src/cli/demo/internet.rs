@@ -1,6 +1,6 @@
 //! The Internet's web server: the bodies that devices look for to learn whether they are online, each
-//! as its maker serves it, and a file that never ends. On a thread of its own, inside of the
-//! Internet's namespace.
+//! as its maker serves it, a file that never ends, and the stand-in for a payment gateway. On a thread
+//! of its own, inside of the Internet's namespace.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,6 +14,7 @@ use hyper::body::{Bytes, Frame};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::paystack::Paystack;
 use super::space::Space;
 use crate::cli::error::CliError;
 use crate::cli::talk::runtime;
@@ -26,13 +27,13 @@ pub(super) struct Internet {
 
 impl Internet {
     /// Starts it; returns when it listens.
-    pub(super) fn start(space: &Space) -> Result<Self, CliError> {
+    pub(super) fn start(space: &Space, paystack: &Paystack) -> Result<Self, CliError> {
         let stop = CancellationToken::new();
         let (sender, listens) = std::sync::mpsc::channel();
-        let until = stop.clone();
+        let (until, payment) = (stop.clone(), paystack.routes());
         // Not waited for: it ends soon after it is told to, or with the process.
         let _thread = space.thread(move || match runtime() {
-            Ok(runtime) => runtime.block_on(serve(&sender, &until)),
+            Ok(runtime) => runtime.block_on(serve(payment, &sender, &until)),
             // The other end sees that nothing came.
             Err(_) => drop(sender),
         })?;
@@ -50,7 +51,11 @@ impl Drop for Internet {
     }
 }
 
-async fn serve(sender: &std::sync::mpsc::Sender<std::io::Result<()>>, stop: &CancellationToken) {
+async fn serve(
+    payment: Router,
+    sender: &std::sync::mpsc::Sender<std::io::Result<()>>,
+    stop: &CancellationToken,
+) {
     let bound = async {
         // Both families each.
         Ok((TcpListener::bind("[::]:80").await?, TcpListener::bind("[::]:443").await?))
@@ -63,7 +68,7 @@ async fn serve(sender: &std::sync::mpsc::Sender<std::io::Result<()>>, stop: &Can
         }
     };
     let _ = sender.send(Ok(()));
-    let app = Router::new().fallback(answer);
+    let app = payment.fallback(answer);
     tokio::select! {
         _ = axum::serve(web, app).into_future() => {}
         () = hang_up(tls) => {}

@@ -6,8 +6,10 @@ use std::time::Duration;
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::kiosk;
 use super::lab::Lab;
 use super::online::{self, Customer};
+use super::purchase;
 use super::radclient::{self, Port, Said, Server};
 use super::script::{Done, Script};
 use crate::cli::error::CliError;
@@ -17,10 +19,17 @@ use crate::cli::{Context, human, read};
 /// What a person needs to go on by hand.
 #[derive(Debug)]
 pub(super) struct Keys {
-    pub(super) email: &'static str,
-    pub(super) password: String,
+    pub(super) owner: Staff,
+    pub(super) agent: Staff,
     pub(super) secret: String,
     pub(super) customer: Customer,
+}
+
+/// Somebody who works here.
+#[derive(Debug)]
+pub(super) struct Staff {
+    pub(super) email: &'static str,
+    pub(super) password: String,
 }
 
 /// A network login that the NAS asks about.
@@ -40,10 +49,7 @@ struct Used {
 
 /// The whole journey.
 pub(super) async fn run(context: &Context, lab: &mut Lab, script: &mut Script) -> Result<Keys, CliError> {
-    script.step("A phone, the gateway and an Internet", surroundings(lab)).await?;
-    let pid = script.step("The daemon starts on the gateway", start(lab)).await?;
-    let password = script.step("The first admin is made on the box", admin(lab)).await?;
-    let api = script.step("The admin logs in over HTTP", log_in(lab, &password)).await?;
+    let (pid, owner, api) = open_up(lab, script).await?;
     script.step("Without a token nobody sees customers", locked_out(lab)).await?;
     script.step("A plan, faster down than up", plan(&api)).await?;
     let customer = script.step("A customer", customer(&api)).await?;
@@ -56,7 +62,19 @@ pub(super) async fn run(context: &Context, lab: &mut Lab, script: &mut Script) -
     script.step("The refusal has its reason", reason(&api, &credentials.login)).await?;
     sessions(context, lab, (pid, &api), &server, &credentials, script).await?;
     let customer = online::run(lab, &api, &server, script).await?;
-    Ok(Keys { email: EMAIL, password, secret, customer })
+    let api = purchase::run(lab, &owner, script).await?;
+    let agent = kiosk::run(lab, (&owner, &api), script).await?;
+    Ok(Keys { owner, agent, secret, customer })
+}
+
+/// The box, its surroundings and its owner.
+async fn open_up(lab: &mut Lab, script: &mut Script) -> Result<(u32, Staff, Talk), CliError> {
+    script.step("Phones, the gateway and an Internet", surroundings(lab)).await?;
+    let pid = script.step("The daemon starts on the gateway", start(lab)).await?;
+    let password = script.step("The first admin is made on the box", admin(lab)).await?;
+    let owner = Staff { email: EMAIL, password };
+    let api = script.step("The admin logs in over HTTP", log_in(lab, &owner)).await?;
+    Ok((pid, owner, api))
 }
 
 async fn logins(server: &Server, keys: &Credentials, script: &mut Script) -> Result<(), CliError> {
@@ -95,7 +113,8 @@ async fn sessions(
 async fn surroundings(lab: &mut Lab) -> Done<()> {
     lab.start_helpers().await?;
     let world = lab.world();
-    let names = [&world.phone, &world.gateway, &world.internet].map(super::space::Space::name);
+    let places = [&world.phone, &world.buyer, &world.guest, &world.gateway, &world.internet];
+    let names = places.map(super::space::Space::name);
     Ok(((), format!("namespaces {}", names.join(", "))))
 }
 
@@ -118,8 +137,8 @@ async fn admin(lab: &Lab) -> Done<String> {
     Ok((password, format!("{EMAIL}, over the control socket")))
 }
 
-async fn log_in(lab: &Lab, password: &str) -> Done<Talk> {
-    let body = json!({ "email": EMAIL, "password": password });
+pub(super) async fn log_in(lab: &Lab, staff: &Staff) -> Done<Talk> {
+    let body = json!({ "email": staff.email, "password": staff.password });
     let answer = post(&lab.api(), "/api/v1/auth/login", body).await?;
     let token = needed(&answer, "/access_token")?;
     Ok((lab.api().with_token(token), "an access token".to_owned()))

@@ -10,10 +10,14 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use hyper::Method;
+use jiff::Timestamp;
 
 use super::helpers::{self, Helpers, PORTAL_NAME};
 use super::internet::Internet;
+use super::paystack::Paystack;
 use super::phone::Phone;
+use super::site_clock::SiteClock;
+use super::space::Space;
 use super::world::{Nets, WEB4, World};
 use super::{certificate, stale};
 use crate::base::clock::Clock;
@@ -29,6 +33,8 @@ pub(super) struct Lab {
     world: World,
     helpers: Option<Helpers>,
     internet: Option<Internet>,
+    paystack: Paystack,
+    site_clock: Option<SiteClock>,
     daemon: Option<Child>,
     terminal: Terminal,
     clock: Clock,
@@ -57,16 +63,22 @@ impl Lab {
         let world = World::build(demo).inspect_err(|_| {
             let _ = fs::remove_dir_all(&folder);
         })?;
+        let key = context.entropy.readable(KEY_LENGTH);
+        let key = key.map_err(|error| CliError::failed("make the payment gateway's key", &error))?;
+        let paystack = Paystack::new(format!("http://{}", world.nets.payment()), key.clone());
         let lab = Self {
             folder,
             program,
             world,
             helpers: None,
             internet: None,
+            paystack,
+            site_clock: None,
             daemon: None,
             terminal: context.terminal,
             clock: context.clock.clone(),
         };
+        lab.write(PAYMENT_KEY, &key)?;
         let pem = certificate::make(PORTAL_NAME, context.clock.now())?;
         lab.write("ca.pem", &pem.authority)?;
         lab.write("portal.pem", &pem.certificate)?;
@@ -78,14 +90,35 @@ impl Lab {
 
     /// Starts what is around the daemon: names and addresses, mail, the web.
     pub(super) async fn start_helpers(&mut self) -> Result<(), CliError> {
-        self.internet = Some(Internet::start(&self.world.internet)?);
+        self.internet = Some(Internet::start(&self.world.internet, &self.paystack)?);
         self.helpers = Some(Helpers::start(&self.world, &self.folder).await?);
         Ok(())
     }
 
-    /// The phone.
-    pub(super) fn phone(&self) -> Phone {
-        Phone::new(&self.world.phone, &self.folder, &self.clock)
+    /// A phone, by where it is.
+    pub(super) fn phone(&self, place: &Space) -> Phone {
+        Phone::new(place, &self.folder, &self.clock)
+    }
+
+    /// The stand-in for the payment gateway.
+    pub(super) const fn paystack(&self) -> &Paystack {
+        &self.paystack
+    }
+
+    /// Lets the next daemon have a clock that can be moved on.
+    pub(super) fn take_the_clock(&mut self) -> Result<(), CliError> {
+        self.site_clock = Some(SiteClock::new(&self.folder, &self.clock)?);
+        Ok(())
+    }
+
+    /// Moves the daemon's clock on to a moment.
+    pub(super) fn go_on_to(&mut self, moment: Timestamp) -> Result<(), CliError> {
+        self.site_clock.as_mut().map_or(Ok(()), |clock| clock.go_on_to(moment))
+    }
+
+    /// What the daemon's clock says.
+    pub(super) fn site_time(&self) -> Timestamp {
+        self.site_clock.as_ref().map_or_else(|| self.clock.now(), SiteClock::now)
     }
 
     /// The world's places and networks.
@@ -156,10 +189,11 @@ impl Lab {
         let log =
             OpenOptions::new().append(true).create(true).mode(0o600).open(self.log()).map_err(failed)?;
         let errors = log.try_clone().map_err(failed)?;
-        let child = self
-            .world
-            .gateway
-            .command(&self.program)
+        let mut program = self.world.gateway.command(&self.program);
+        if let Some(clock) = &self.site_clock {
+            clock.give_to(&mut program);
+        }
+        let child = program
             .arg("--config")
             .arg(self.config())
             .arg("serve")
@@ -248,7 +282,9 @@ impl Lab {
              [radius]\nauthentication = [\"{authentication}\"]\naccounting = [\"{accounting}\"]\n\n\
              [control]\nsocket = '{socket}'\n{group}\n\
              [log]\nformat = \"console\"\n\n\
+             {payments}\n\
              [secrets]\nkey = 'file:{folder}/box.key'\n",
+            payments = self.paystack.settings(&self.folder.join(PAYMENT_KEY)),
             socket = self.socket().display(),
         ))
     }
@@ -266,6 +302,10 @@ impl Drop for Lab {
 
 /// The folder's name before the demo's process id.
 pub(super) const PREFIX: &str = "dotmac-edge-demo-";
+/// The file with the key for the payment gateway.
+const PAYMENT_KEY: &str = "paystack.key";
+/// As long as such keys are.
+const KEY_LENGTH: usize = 40;
 /// Between two looks at the daemon.
 const LOOK: Duration = Duration::from_millis(20);
 /// Opening a store takes well under a second; a slow machine gets its time.

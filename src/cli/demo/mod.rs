@@ -7,24 +7,33 @@
 //! | [`needs`] | what must be installed |
 //! | [`stale`] | removes what a killed run left |
 //! | [`space`], [`world`] | network namespaces, and the wires between them |
-//! | [`helpers`], [`internet`], [`phone`], [`radclient`], [`certificate`] | what is around the daemon |
+//! | [`helpers`], [`internet`], [`paystack`], [`phone`], [`radclient`], [`certificate`] | what is around the daemon |
+//! | [`site_clock`] | the daemon's clock, which can be moved on |
 //! | [`lab`] | all of that with the daemon |
-//! | [`journey`], [`online`], [`form`] | the steps: as a NAS sees them, as a phone sees them |
+//! | [`browser`], [`form`] | what a person does on pages |
+//! | [`journey`], [`online`], [`signup`], [`purchase`], [`kiosk`], [`paid_time`] | the steps: as a NAS sees them, as phones see them |
 //! | [`script`] | how they are told |
 //!
 //! The one rule: nothing stays behind. What a run that was killed left is removed by the next one.
 
+mod browser;
 mod certificate;
 mod form;
 mod helpers;
 mod internet;
 mod journey;
+mod kiosk;
 mod lab;
 mod needs;
 mod online;
+mod paid_time;
+mod paystack;
 mod phone;
+mod purchase;
 mod radclient;
 mod script;
+mod signup;
+mod site_clock;
 mod space;
 mod stale;
 mod world;
@@ -36,6 +45,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Context;
 use super::error::CliError;
+use super::human;
 use super::talk::runtime;
 use journey::Keys;
 use lab::Lab;
@@ -114,17 +124,23 @@ fn to_try(lab: &Lab, keys: &Keys) -> String {
     let program = format!("{} --config {}", lab.program().display(), lab.config().display());
     let phone = format!("ip netns exec {}", world.phone.name());
     let customer = &keys.customer;
+    let ahead = lab.site_time().duration_since(lab.clock().now());
     format!(
         "\nThe box stays up until Ctrl-C. Try, as root:\n\
          \n  the portal    http://{gateway}/ on this machine, or by its name with TLS:\
          \n                chromium --host-resolver-rules='MAP {name} {gateway}' --ignore-certificate-errors https://{name}/\
          \n  log in there  {customer_email}  password  {customer_password}\
+         \n  pay there as  {buyer_email}  password  {buyer_password}, at https://{name}/pay\
          \n  its mail      {mailbox}/new\
          \n  the phone     {phone} curl -i http://captive.apple.com/hotspot-detect.html\
          \n  its browser   {phone} curl --cacert {ca} https://{name}/status\
+         \n  other phones  ip netns exec {buyer}, ip netns exec {guest}\
+         \n  their gateway {pages}… (Paystack's stand-in, on the demo's Internet)\
+         \n  the clock     the site's is {ahead} ahead of this machine's\
          \n  the gateway   ip netns exec {gate} nft list table inet dotmac_edge\
          \n  the API       http://{admin}/docs\
          \n  log in as     {email}  password  {password}\
+         \n  or the agent  {agent_email}  password  {agent_password}\
          \n  RADIUS        {authentication} (authentication), {accounting} (accounting), secret  {secret}\
          \n  subscriber    {login}  password  {network}\
          \n  a login       printf '%s\\n' {secret} {network} | {program} radius test {authentication} --user {login}\
@@ -138,11 +154,19 @@ fn to_try(lab: &Lab, keys: &Keys) -> String {
         gate = world.gateway.name(),
         customer_email = customer.email,
         customer_password = customer.password,
+        buyer_email = purchase::ADA.email,
+        buyer_password = purchase::ADA.password,
+        buyer = world.buyer.name(),
+        guest = world.guest.name(),
+        pages = lab.paystack().pages(),
+        ahead = human::span(u64::try_from(ahead.as_secs()).unwrap_or(0)),
+        agent_email = keys.agent.email,
+        agent_password = keys.agent.password,
         mailbox = lab.mailbox().display(),
         ca = lab.folder().join("ca.pem").display(),
         admin = ports.admin,
-        email = keys.email,
-        password = keys.password,
+        email = keys.owner.email,
+        password = keys.owner.password,
         authentication = ports.authentication,
         accounting = ports.accounting,
         secret = keys.secret,

@@ -1,6 +1,6 @@
 //! What the demo cannot do without, looked for before anything is made.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::cli::error::CliError;
@@ -11,6 +11,9 @@ pub(super) fn must_be_there() -> Result<(), CliError> {
         PROGRAMS.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
     if !Path::new(MAIL_MODULE).exists() {
         missing.push("python3-aiosmtpd");
+    }
+    if !faketime().exists() {
+        missing.push("libfaketime");
     }
     missing.dedup();
     if !missing.is_empty() {
@@ -31,6 +34,12 @@ fn is_installed(program: &str) -> bool {
     let started =
         Command::new(program).arg("--version").stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn();
     started.is_ok_and(|mut child| child.wait().is_ok())
+}
+
+/// The library that lets the daemon's wall clock be moved on, where Debian puts it for this processor.
+pub(super) fn faketime() -> PathBuf {
+    let triplet = format!("{}-linux-gnu", std::env::consts::ARCH);
+    Path::new("/usr/lib").join(triplet).join("faketime/libfaketime.so.1")
 }
 
 /// Each program and the Debian package that has it.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::form::{Form, absolute};
 use super::helpers::{CAPPORT, PORTAL_NAME};
 use super::journey::{get, must, must_be, needed, post, soon};
 use super::lab::Lab;
 use super::phone::{Download, Page, Phone};
 use super::radclient::{self, Port, Server};
 use super::script::{Done, Script};
+use super::signup::{self, PROBE, Person};
 use super::world::{WEB4, WEB6};
 use crate::cli::error::CliError;
 use crate::cli::talk::{Talk, encoded};
@@ -35,7 +35,7 @@ pub(super) async fn run(
     server: &Server,
     script: &mut Script,
 ) -> Result<Customer, CliError> {
-    let phone = lab.phone();
+    let phone = lab.phone(&lab.world().phone);
     arrive(lab, &phone, script).await?;
     script.step("A free plan that strangers may sign up for", plan(api)).await?;
     sign_up(lab, &phone, script).await?;
@@ -75,12 +75,12 @@ async fn arrive(lab: &Lab, phone: &Phone, script: &mut Script) -> Result<(), Cli
 }
 
 async fn sign_up(lab: &Lab, phone: &Phone, script: &mut Script) -> Result<(), CliError> {
-    let page = script.step("A stranger signs up on the portal's pages", fill_in(phone)).await?;
-    let code = script.step("The code comes by mail", mailed(lab)).await?;
-    script.step("The code is entered", confirm(phone, page, &code)).await
+    let page = script.step("A stranger signs up on the portal's pages", signup::fill_in(phone, &ADA)).await?;
+    let code = script.step("The code comes by mail", signup::mailed(lab, &ADA)).await?;
+    script.step("The code is entered", signup::confirm(phone, page, &code)).await.map(drop)
 }
 
-async fn lease(lab: &Lab, phone: &Phone) -> Done<()> {
+pub(super) async fn lease(lab: &Lab, phone: &Phone) -> Done<()> {
     let lease = phone.lease().await?;
     must(lease.portal == CAPPORT, || format!("option 114 was {:?}", lease.portal))?;
     must(lease.router == lab.nets().gateway().to_string(), || format!("the router was {}", lease.router))?;
@@ -108,7 +108,7 @@ async fn well(lab: &Lab) -> Done<()> {
     Ok(((), told.lines().last().unwrap_or_default().to_owned()))
 }
 
-async fn captured(phone: &Phone) -> Done<()> {
+pub(super) async fn captured(phone: &Phone) -> Done<()> {
     let mut told = Vec::new();
     for family in FAMILIES {
         let page = phone.curl(&[family, PROBE]).await?;
@@ -122,7 +122,7 @@ async fn captured(phone: &Phone) -> Done<()> {
     Ok(((), format!("{PROBE} → {} (both families)", told.join(", "))))
 }
 
-async fn refused(phone: &Phone) -> Done<()> {
+pub(super) async fn refused(phone: &Phone) -> Done<()> {
     let mut told = Vec::new();
     for address in [WEB4.to_owned(), format!("[{WEB6}]")] {
         let page = phone.curl(&["-w", TIMED, &format!("https://{address}/")]).await?;
@@ -149,101 +149,7 @@ async fn plan(api: &Talk) -> Done<()> {
     Ok(((), format!("{PLAN}, {} down, {} up", rate("/download_bps"), rate("/upload_bps"))))
 }
 
-/// A page at the end of redirects, and its address.
-struct Shown {
-    url: String,
-    page: Page,
-}
-
-/// Goes to an address, and on where it leads.
-async fn open(phone: &Phone, arguments: Vec<String>, url: String) -> Result<Shown, CliError> {
-    let mut asked: Vec<String> = arguments;
-    let mut url = url;
-    for _ in 0..MOST_REDIRECTS {
-        let words: Vec<&str> = asked.iter().map(String::as_str).collect();
-        let page = phone.curl(&words).await?;
-        if !(300..400).contains(&page.status) {
-            return Ok(Shown { url, page });
-        }
-        url = absolute(&url, page.header("location"));
-        asked = vec![url.clone()];
-    }
-    Err(CliError::NotSo(format!("redirects without an end, at {url}")))
-}
-
-async fn send(phone: &Phone, form: &Form, from: &str) -> Result<Shown, CliError> {
-    open(phone, form.arguments(from), absolute(from, &form.action)).await
-}
-
-fn form(shown: &Shown, field: &str) -> Result<Form, CliError> {
-    Form::with(&shown.page.body, field).ok_or_else(|| {
-        CliError::NotSo(format!("no form with {field} at {}: {}", shown.url, shown.page.told()))
-    })
-}
-
-async fn fill_in(phone: &Phone) -> Done<Shown> {
-    let front = open(phone, vec![PROBE.to_owned()], PROBE.to_owned()).await?;
-    must(front.page.status == 200 && front.page.body.contains("Free 8"), || {
-        format!("the portal at {} does not show the plan: {}", front.url, front.page.told())
-    })?;
-    let url = format!("https://{PORTAL_NAME}/signup?plan={PLAN}");
-    let shown = open(phone, vec![url.clone()], url).await?;
-    let mut form = form(&shown, "email")?;
-    for (field, text) in [
-        ("email", EMAIL),
-        ("first_name", "Ada"),
-        ("last_name", "Obi"),
-        ("phone", "+2348012345678"),
-        ("street", "1 Marina"),
-        ("city", "Lagos"),
-        ("state", "Lagos"),
-        ("zip", "101231"),
-        ("plan", PLAN),
-        ("password", PASSWORD),
-    ] {
-        form.write(field, text);
-    }
-    let sent = send(phone, &form, &shown.url).await?;
-    must(Form::with(&sent.page.body, "code").is_some(), || {
-        format!("the form led to {}: {}", sent.url, sent.page.body)
-    })?;
-    let said = format!("from {} to {}", front.url, sent.url);
-    Ok((sent, said))
-}
-
-async fn mailed(lab: &Lab) -> Done<String> {
-    let until = || {
-        let code = code(&lab.letter(EMAIL));
-        async move { Ok(code.map(|code| (code.clone(), format!("{code}, to {EMAIL}")))) }
-    };
-    soon("no letter with a code came", until).await
-}
-
-/// Six digits that stand alone in a letter's text.
-fn code(letter: &str) -> Option<String> {
-    let body = letter.split_once("\n\n").map_or(letter, |(_, body)| body);
-    let words = body.split(|symbol: char| !symbol.is_ascii_alphanumeric());
-    let is_code = |word: &&str| word.len() == 8 && word.bytes().all(|octet| octet.is_ascii_digit());
-    words.into_iter().find(is_code).map(ToOwned::to_owned)
-}
-
-async fn confirm(phone: &Phone, page: Shown, code: &str) -> Done<()> {
-    let mut form = form(&page, "code")?;
-    form.write("code", code);
-    let shown = send(phone, &form, &page.url).await?;
-    must(shown.page.status == 200 && Form::with(&shown.page.body, "code").is_none(), || {
-        format!("the code led to {}: {}", shown.url, shown.page.body)
-    })?;
-    Ok(((), format!("{}: {}", shown.url, title(&shown.page.body))))
-}
-
-fn title(page: &str) -> &str {
-    page.split_once("<title>")
-        .and_then(|(_, rest)| rest.split_once("</title>"))
-        .map_or("", |(title, _)| title)
-}
-
-async fn free(phone: &Phone) -> Done<()> {
+pub(super) async fn free(phone: &Phone) -> Done<()> {
     for family in FAMILIES {
         let page = phone.curl(&[family, PROBE]).await?;
         must(page.status == 204, || format!("{family} {PROBE}: {}", page.told()))?;
@@ -304,7 +210,7 @@ async fn capport(phone: &Phone, captive: bool) -> Done<()> {
 }
 
 async fn listed(api: &Talk) -> Done<Customer> {
-    let list = get(api, &format!("/api/v1/customers?search={}", encoded(EMAIL))).await?;
+    let list = get(api, &format!("/api/v1/customers?search={}", encoded(ADA.email))).await?;
     let customer = read::items(&list).first().map(|one| read::text(one, "/id")).unwrap_or_default();
     let list = get(api, &format!("/api/v1/sessions?open=true&customer_id={customer}")).await?;
     let [session] = read::items(&list) else {
@@ -321,7 +227,10 @@ async fn listed(api: &Talk) -> Done<Customer> {
     );
     let (id, service) = (needed(session, "/id")?, needed(session, "/service_id")?);
     let network_password = String::new();
-    Ok((Customer { email: EMAIL, password: PASSWORD, login, network_password, session: id, service }, said))
+    Ok((
+        Customer { email: ADA.email, password: ADA.password, login, network_password, session: id, service },
+        said,
+    ))
 }
 
 async fn password(api: &Talk, customer: Customer) -> Done<Customer> {
@@ -404,17 +313,18 @@ fn timed(page: &Page) -> String {
 }
 
 const FAMILIES: [&str; 2] = ["-4", "-6"];
-const PROBE: &str = "http://connectivitycheck.gstatic.com/generate_204";
 const DOWNLOAD: &str = "http://www.demo.example/download";
 const TIMED: &str = "%{stderr} after=%{time_total} ";
 const PLAN: &str = "free-8";
 const PLAN_BPS: u64 = 8_000_000;
 /// As RouterOS reads it: what it receives from the subscriber first.
 const RATE_LIMIT: &str = "4M/8M";
-const EMAIL: &str = "ada.obi.mobile@example.net";
-const PASSWORD: &str = "three words of mine";
-/// A captive device is led once or twice.
-const MOST_REDIRECTS: u32 = 6;
+const ADA: Person = Person {
+    email: "ada.obi.mobile@example.net",
+    password: "three words of mine",
+    plan: PLAN,
+    plan_name: "Free 8",
+};
 /// For what the kernel's bucket holds at first: a second of the rate and its burst.
 const SETTLE: Duration = Duration::from_secs(2);
 const MEASURE: Duration = Duration::from_secs(10);
@@ -425,16 +335,3 @@ const LONGEST_GAP: Duration = Duration::from_millis(1_500);
 const LOOK: Duration = Duration::from_millis(5);
 const SECOND: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_secs(3);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_code_is_found_in_a_letter_and_its_headers_are_not() {
-        let letter =
-            "Message-ID: <123456@x>\nTo: ada\n\nYour code is\n\n    04213755\n\nIt counts for 30 minutes.";
-        assert_eq!(code(letter).as_deref(), Some("04213755"));
-        assert_eq!(code("Subject: 123456\n\nNothing 1234567 a123456."), None);
-    }
-}

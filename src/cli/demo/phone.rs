@@ -50,7 +50,7 @@ impl Phone {
 
     /// Asks for a lease, and applies it as a device does.
     pub(super) async fn lease(&self) -> Result<Lease, CliError> {
-        let (script, told) = (self.folder.join("lease.sh"), self.folder.join("lease"));
+        let (script, told) = (self.file("lease.sh"), self.file("lease"));
         let failed = |error: std::io::Error| CliError::failed("write the DHCP client's script", &error);
         fs::write(&script, lease_script(&self.space.etc(), &told)).map_err(failed)?;
         fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).map_err(failed)?;
@@ -124,9 +124,14 @@ impl Phone {
         Ok(Download { child, seen })
     }
 
+    /// A file of this device's own.
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{}-{name}", self.space.name()))
+    }
+
     fn browser(&self) -> Command {
         let mut curl = self.space.command("curl");
-        let jar = self.folder.join("cookies");
+        let jar = self.file("cookies");
         curl.args(["-s", "-S", "-g", "--http1.1", "--noproxy", "*", "--cacert"])
             .arg(self.folder.join("ca.pem"));
         curl.arg("-b").arg(&jar).arg("-c").arg(&jar);

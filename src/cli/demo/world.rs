@@ -1,9 +1,10 @@
-//! The world: a phone, the gateway and an Internet, each a network namespace, and the wires between
+//! The world: phones, the gateway and an Internet, each a network namespace, and the wires between
 //! them. Nothing of the host is changed but two interfaces of the demo's own.
 //!
 //! ```text
 //! phone eth0 ---+
-//!               +--- lan0 [ gateway ] wan0 --- eth0 Internet
+//! buyer eth0 ---+
+//! guest eth0 ---+--- lan0 [ gateway ] wan0 --- eth0 Internet
 //! host edge-l --+           mgmt0 --- edge-m host
 //! ```
 //!
@@ -14,10 +15,14 @@ use std::net::Ipv4Addr;
 use super::space::{Space, ip};
 use crate::cli::error::CliError;
 
-/// The three places.
+/// The places.
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) phone: Space,
+    /// The phone of somebody who buys a plan.
+    pub(super) buyer: Space,
+    /// The phone of somebody who uses a voucher.
+    pub(super) guest: Space,
     pub(super) gateway: Space,
     pub(super) internet: Space,
     pub(super) nets: Nets,
@@ -29,6 +34,7 @@ pub(super) struct World {
 pub(super) struct Nets {
     lan: [u8; 3],
     management: [u8; 3],
+    payment: [u8; 3],
 }
 
 impl Nets {
@@ -57,14 +63,20 @@ impl Nets {
         at(self.management, 2)
     }
 
+    /// The payment gateway: private, so that it may be called without TLS.
+    pub(super) fn payment(self) -> Ipv4Addr {
+        at(self.payment, 1)
+    }
+
     fn free() -> Result<Self, CliError> {
         let first = |candidates: &[[u8; 3]]| candidates.iter().copied().find(|net| is_free(*net));
-        match (first(&LANS), first(&MANAGEMENTS)) {
-            (Some(lan), Some(management)) => Ok(Self { lan, management }),
-            (None, _) | (_, None) => Err(CliError::NotSo(format!(
+        match (first(&LANS), first(&MANAGEMENTS), first(&PAYMENTS)) {
+            (Some(lan), Some(management), Some(payment)) => Ok(Self { lan, management, payment }),
+            (None, _, _) | (_, None, _) | (_, _, None) => Err(CliError::NotSo(format!(
                 "this host uses every network that the demo knows ({}); free one of them",
                 LANS.iter()
                     .chain(&MANAGEMENTS)
+                    .chain(&PAYMENTS)
                     .map(|net| at(*net, 0).to_string())
                     .collect::<Vec<_>>()
                     .join(", ")
@@ -77,8 +89,8 @@ impl World {
     /// Makes it; what cannot be finished is taken down again.
     pub(super) fn build(demo: u32) -> Result<Self, CliError> {
         let space = |role| Space::named(demo, role);
-        let [phone, gateway, internet] = ROLES.map(space);
-        let world = Self { phone, gateway, internet, nets: Nets::free()?, demo };
+        let [phone, buyer, guest, gateway, internet] = ROLES.map(space);
+        let world = Self { phone, buyer, guest, gateway, internet, nets: Nets::free()?, demo };
         // Dropped on a fault, and then taken down.
         world.wire()?;
         Ok(world)
@@ -90,23 +102,28 @@ impl World {
     }
 
     fn wire(&self) -> Result<(), CliError> {
-        let Self { phone, gateway, internet, nets, .. } = self;
-        for space in [phone, gateway, internet] {
+        let Self { phone, buyer, guest, gateway, internet, nets, .. } = self;
+        for space in [phone, buyer, guest, gateway, internet] {
             space.make()?;
         }
         let [lan, management] = self.host_links();
-        phone.ip(&format!(
-            "link add eth0 address {PHONE_MAC} type veth peer name port1 netns {}",
-            gateway.name()
-        ))?;
+        for (device, mac, port) in
+            [(phone, PHONE_MAC, "port1"), (buyer, BUYER_MAC, "port3"), (guest, GUEST_MAC, "port4")]
+        {
+            let gate = gateway.name();
+            device.ip(&format!("link add eth0 address {mac} type veth peer name {port} netns {gate}"))?;
+        }
         internet.ip(&format!("link add eth0 type veth peer name wan0 netns {}", gateway.name()))?;
         ip(&["link", "add", &lan, "type", "veth", "peer", "name", "port2", "netns", gateway.name()])?;
         ip(&["link", "add", &management, "type", "veth", "peer", "name", "mgmt0", "netns", gateway.name()])?;
         self.gateway(*nets)?;
         self.host(&lan, &management)?;
-        phone.set("net/ipv6/conf/eth0/use_tempaddr", "0")?;
-        phone.ip("link set eth0 up")?;
+        for device in [phone, buyer, guest] {
+            device.set("net/ipv6/conf/eth0/use_tempaddr", "0")?;
+            device.ip("link set eth0 up")?;
+        }
         internet.ip(&format!("addr add {WEB4}/24 dev eth0"))?;
+        internet.ip(&format!("addr add {}/32 dev eth0", nets.payment()))?;
         internet.ip(&format!("addr add {WEB6}/64 dev eth0 nodad"))?;
         internet.ip("link set eth0 up")?;
         internet.ip(&format!("-6 route add {LAN6}/64 via {WAN6}"))
@@ -115,7 +132,7 @@ impl World {
     fn gateway(&self, nets: Nets) -> Result<(), CliError> {
         let gateway = &self.gateway;
         gateway.ip("link add lan0 type bridge")?;
-        for port in ["port1", "port2"] {
+        for port in ["port1", "port2", "port3", "port4"] {
             gateway.ip(&format!("link set {port} master lan0"))?;
             gateway.ip(&format!("link set {port} up"))?;
         }
@@ -157,7 +174,9 @@ impl World {
             ip(&["addr", "add", &own, "peer", &peer, "dev", link])?;
             ip(&["link", "set", link, "up"])?;
         }
-        Ok(())
+        // So that a person's browser follows the portal to the payment page.
+        let (payment, via) = (format!("{}/32", nets.payment()), nets.gateway().to_string());
+        ip(&["route", "add", &payment, "via", &via, "dev", lan]).map(drop)
     }
 }
 
@@ -194,9 +213,11 @@ const fn at(net: [u8; 3], host: u8) -> Ipv4Addr {
     Ipv4Addr::new(a, b, c, host)
 }
 
-const ROLES: [&str; 3] = ["phone", "gate", "inet"];
-/// A locally administered address, of no maker.
-pub(super) const PHONE_MAC: &str = "02:00:00:00:00:0a";
+const ROLES: [&str; 5] = ["phone", "buyer", "guest", "gate", "inet"];
+/// Locally administered addresses, of no maker.
+const PHONE_MAC: &str = "02:00:00:00:00:0a";
+const BUYER_MAC: &str = "02:00:00:00:00:0b";
+const GUEST_MAC: &str = "02:00:00:00:00:0c";
 pub(super) const LAN6: &str = "fd20::";
 pub(super) const GATEWAY6: &str = "fd20::1";
 const WAN4: &str = "198.51.100.1";
@@ -204,6 +225,9 @@ const WAN6: &str = "2001:db8:99::1";
 /// The whole Internet: of the documentation's networks (RFC 5737, RFC 3849).
 pub(super) const WEB4: &str = "198.51.100.9";
 pub(super) const WEB6: &str = "2001:db8:99::9";
+/// What the payment gateway's name leads to as well; nobody is there.
+pub(super) const PAYMENT6: &str = "2001:db8:99::10";
 /// Private networks, the likeliest free one first.
 const LANS: [[u8; 3]; 4] = [[10, 20, 0], [10, 213, 20], [172, 29, 213], [192, 168, 213]];
 const MANAGEMENTS: [[u8; 3]; 4] = [[10, 21, 0], [10, 214, 20], [172, 29, 214], [192, 168, 214]];
+const PAYMENTS: [[u8; 3]; 4] = [[10, 22, 0], [10, 215, 20], [172, 29, 215], [192, 168, 215]];

@@ -344,10 +344,11 @@ fn confirmed_page(portal: &Portal, asked: &Asked, confirmed: &Confirmed) -> Resp
         return go("/success", cookies);
     }
     let said = outcome(portal, confirmed);
-    let links: &[(&str, &str)] = if confirmed.visit.is_some() {
-        &[("/status", "See my connection"), ("/customer", "See my account")]
-    } else {
-        &[("/login", "Log in")]
+    let awaits_payment = matches!(confirmed.outcome, ConfirmOutcome::AwaitsPayment);
+    let links: &[(&str, &str)] = match (&confirmed.visit, awaits_payment) {
+        (Some(_), true) => &[("/pay", "Pay now"), ("/customer", "See my account")],
+        (Some(_), false) => &[("/status", "See my connection"), ("/customer", "See my account")],
+        (None, _) => &[("/login", "Log in")],
     };
     let page_ = MessagePage {
         shell: portal.shell(),
@@ -389,7 +390,7 @@ fn outcome(portal: &Portal, confirmed: &Confirmed) -> Told {
         ConfirmOutcome::AwaitsPayment => Told::note(
             "One step left: payment",
             "Your account is ready. Your plan starts when it is paid for.",
-            "Pay the people who run this network, then log in here.",
+            "Pay here, or pay the people who run this network.",
         ),
         ConfirmOutcome::AwaitsApproval => Told::note(
             "One step left: approval",
