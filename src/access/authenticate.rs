@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::Access;
 use crate::domain::entitlement::{Access as Reach, Entitlement, Facts, entitle};
+use crate::domain::ids::ServiceId;
 use crate::domain::refusal::Refusal;
 use crate::domain::service::Credential;
 use crate::domain::voucher_code::VoucherCode;
@@ -135,8 +136,16 @@ impl Access {
         entitle(&Facts::of(&login.service, login.standing, used, &self.zone), now)
     }
 
+    /// Whether an open session of the service is at a NAS, where it can be ended for a newer one.
+    fn has_room_at_nas(&self, service: ServiceId) -> bool {
+        self.sessions.of_service(service).iter().any(|session| !session.is_local)
+    }
+
     /// A device that comes back replaces its own ghost, so its earlier session takes no place.
     fn room_for(&self, login: &Login, station: Option<&str>, yes: &Entitlement) -> Result<(), Refusal> {
+        if self.defaults.load().newest_device_wins && self.has_room_at_nas(login.service.id) {
+            return Ok(());
+        }
         let taken = self.sessions.places_taken(login.service.id, station);
         if u32::try_from(taken).unwrap_or(u32::MAX) >= yes.device_limit {
             return Err(Refusal::DeviceLimit { limit: yes.device_limit });

@@ -61,6 +61,8 @@ pub struct SessionDefaults {
     pub session_secs: Option<u32>,
     /// Longest time without traffic.
     pub idle_secs: Option<u32>,
+    /// Whether a login that finds all places taken is let in, and the oldest session at a NAS ends for it.
+    pub newest_device_wins: bool,
 }
 
 /// Why a local session was not opened.

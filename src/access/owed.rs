@@ -156,8 +156,22 @@ impl Access {
         if session.granted_captive {
             return Some(Wanted::Reconnect);
         }
+        let limit = entitlement.device_limit;
+        if self.defaults.load().newest_device_wins && self.is_beyond(limit, session) {
+            return Some(Wanted::Disconnect { refusal: Refusal::DeviceLimit { limit } });
+        }
         is_old(session, &granted(login, &entitlement))
             .then(|| Wanted::Change(new_terms(login, entry, &entitlement, now)))
+    }
+}
+
+impl Access {
+    /// Whether so many newer sessions of its service are open that this one has no place.
+    fn is_beyond(&self, limit: u32, session: &Session) -> bool {
+        let Some(service) = session.service_id else { return false };
+        let open = self.sessions.of_service(service);
+        let is_newer = |one: &&OpenSession| (one.opened_at, one.id.0) > (session.opened_at, session.id.0);
+        u32::try_from(open.iter().filter(is_newer).count()).unwrap_or(u32::MAX) >= limit
     }
 }
 

@@ -13,6 +13,7 @@ use crate::base::secret::Secret;
 use crate::domain::ids::{NasId, PlanId, SubscriberId};
 use crate::domain::lock::{Lock, LockMode, LockReason};
 use crate::domain::money::{Currency, Money};
+use crate::domain::owed::{Granted, Settled, Wanted};
 use crate::domain::plan::{PlanTerms, ServiceType};
 use crate::domain::rate::{BitsPerSecond, Download, Rates, Upload};
 use crate::domain::refusal::Refusal;
@@ -266,6 +267,82 @@ fn what_a_nas_owes_is_shown_from_the_lock_on_until_it_is_proven_done_and_over_a_
     assert_eq!(lab.access.owed(at(11)), []);
 }
 
+/// A Start whose Class says what was granted.
+fn start_granted(lab: &Lab, id: &str, rates: (u64, u64), is_captive: bool, at_second: i64) {
+    let rate = |bits| BitsPerSecond::new(bits).unwrap();
+    let rates = Some(Rates { down: Download(rate(rates.0)), up: Upload(rate(rates.1)) });
+    let granted = Granted { terms: service().terms.version, rates, is_captive };
+    let mut report = say(ReportKind::Start, id, 0, 0, 0);
+    report.class = Some(lab.access.class_of(SERVICE, &granted).to_vec());
+    lab.report(&report, at(at_second)).unwrap();
+}
+
+#[test]
+fn other_speeds_than_were_granted_are_owed_until_the_nas_has_them_and_over_a_restart() {
+    let mut lab = Lab::new();
+    let sold = service().terms.rates;
+    start_granted(&lab, "a", (sold.down.0.get(), sold.up.0.get()), false, 0);
+    assert_eq!(lab.access.owed(at(1)), []);
+    lab.report(&say(ReportKind::Stop, "a", 0, 0, 1), at(2)).unwrap();
+    start_granted(&lab, "b", (1_000, 1_000), false, 3);
+    let owed = lab.access.owed(at(4));
+    let [change] = &owed[..] else { panic!("{owed:?}") };
+    let Wanted::Change(terms) = change.wanted else { panic!("{change:?}") };
+    assert_eq!((terms.entitlement.rates, lab.access.owed_of(SERVICE, at(4))), (sold, owed.clone()));
+    let settled = Settled::Changed(terms.granted());
+    lab.runtime.block_on(lab.access.settle_owed(change, settled, CloseReason::Disconnected, at(5))).unwrap();
+    assert_eq!(lab.access.owed(at(6)), []);
+    lab.restart();
+    assert_eq!(lab.access.owed(at(7)), [], "what the NAS has in force is in the session's record");
+}
+
+#[test]
+fn whoever_was_held_captive_and_may_go_on_logs_in_anew() {
+    let lab = Lab::new();
+    let sold = service().terms.rates;
+    start_granted(&lab, "a", (sold.down.0.get(), sold.up.0.get()), true, 0);
+    assert_eq!(lab.access.owed(at(1)).first().map(|one| one.wanted), Some(Wanted::Reconnect));
+}
+
+#[test]
+fn a_session_that_its_nas_has_ended_counts_its_late_stop_and_goes_on_when_it_is_heard_again() {
+    let lab = Lab::new();
+    lab.report(&say(ReportKind::Start, "a", 0, 0, 0), at(0)).unwrap();
+    let session = lab.sessions().remove(0).body;
+    let owed = lab.access.owed_at_will(&session, at(10)).unwrap();
+    let end = |at| lab.access.settle_owed(&owed, Settled::Ended, CloseReason::Disconnected, at);
+    lab.runtime.block_on(end(at(10))).unwrap();
+    assert_eq!((lab.access.open_sessions(), lab.access.owed_at_will(&session, at(11))), (0, None));
+    lab.runtime.block_on(end(at(12))).unwrap();
+    assert_eq!(lab.sessions()[0].body.closed_at, Some(at(10)), "to say it twice changes nothing");
+    lab.report(&say(ReportKind::Interim, "a", 500, 50, 60), at(60)).unwrap();
+    assert_eq!(lab.access.open_sessions(), 1, "it was there after all");
+    lab.report(&say(ReportKind::Stop, "a", 900, 90, 70), at(70)).unwrap();
+    let sessions = lab.sessions();
+    assert_eq!((sessions.len(), sessions[0].body.closed_at), (1, Some(at(70))));
+    assert_eq!(lab.stored_usage(), (900, 90, 70));
+}
+
+#[test]
+fn where_the_newest_device_wins_the_oldest_session_is_owed_its_end() {
+    let lab = Lab::new();
+    lab.report(&say(ReportKind::Start, "a", 0, 0, 0), at(0)).unwrap();
+    assert!(refusal(lab.login("right", Some("02-00-00-00-00-02"), at(10))).is_some());
+    let newest_wins = SessionDefaults { newest_device_wins: true, ..SessionDefaults::default() };
+    lab.access.set_defaults(newest_wins);
+    assert_eq!(refusal(lab.login("right", Some("02-00-00-00-00-02"), at(10))), None);
+    assert_eq!(lab.access.owed(at(11)), [], "until the other one is online");
+    let mut second = say(ReportKind::Start, "b", 0, 0, 0);
+    (second.station, second.happened_at) = (Some("02-00-00-00-00-02".to_owned()), at(12));
+    lab.report(&second, at(12)).unwrap();
+    let owed = lab.access.owed(at(13));
+    let refusal = Refusal::DeviceLimit { limit: 1 };
+    assert_eq!(
+        owed.iter().map(|one| (&*one.acct_session_id, one.wanted)).collect::<Vec<_>>(),
+        [("a", Wanted::Disconnect { refusal })]
+    );
+}
+
 #[test]
 fn start_interim_and_stop_make_one_session_counted_once() {
     let lab = Lab::new();
@@ -318,7 +395,8 @@ fn a_second_device_finds_no_place_and_the_same_device_replaces_its_ghost() {
 #[test]
 fn our_class_names_the_service_whatever_the_user_name_says_and_a_forged_one_does_not() {
     let lab = Lab::new();
-    let class = lab.access.class_of(SERVICE, 3).to_vec();
+    let granted = Granted { terms: 3, rates: None, is_captive: false };
+    let class = lab.access.class_of(SERVICE, &granted).to_vec();
     let mut report = say(ReportKind::Start, "a", 0, 0, 0);
     report.username = "someone".into();
     report.class = Some(class.clone());

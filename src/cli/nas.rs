@@ -74,7 +74,7 @@ pub(super) struct Set {
 /// What a NAS has besides name, address and secret.
 #[derive(Debug, Args)]
 struct Facts {
-    /// How replies are phrased: mikrotik, wispr or generic (a new NAS is generic unless said)
+    /// How replies are phrased: mikrotik, wispr, coova, cisco, huawei, juniper, ubiquiti, accel-ppp, or generic (unless said)
     #[arg(long)]
     kind: Option<String>,
     /// Whether requests must carry a Message-Authenticator: require or allow

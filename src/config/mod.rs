@@ -49,7 +49,7 @@ pub use payments::{
     ServiceUrl, Stripe,
 };
 pub use portal::{HostName, Portal};
-pub use radius::Radius;
+pub use radius::{DevicesFull, Radius};
 pub use reader::{Applies, Origin, Setting};
 pub use reference::{SecretError, SecretRef};
 pub use secrets::{BOX_KEY_OCTETS, Secrets, box_key};

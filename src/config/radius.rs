@@ -3,9 +3,11 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::eap::Eap;
+use super::fault::Wrong;
+use super::kind::{Kind, choose, chosen};
 use super::reader::{Applies, Reader, Section, Transport, within};
 use super::size::ByteSize;
 
@@ -40,6 +42,8 @@ pub struct Radius {
     pub idle_timeout: Duration,
     /// How devices may log in by EAP.
     pub eap: Eap,
+    /// What a login at a NAS gets whose plan's places are all taken.
+    pub devices_full: DevicesFull,
 }
 
 impl Radius {
@@ -96,6 +100,29 @@ impl Radius {
             idle_timeout: section.checked("idle_timeout", Live, Duration::from_secs(1_800), time(60, 86_400)),
             // It has a table of its own.
             eap: Eap { methods: Vec::new() },
+            devices_full: section.optional("devices_full", Live, DevicesFull::Refuse),
         }
+    }
+}
+
+/// What a login gets whose plan's places are all taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DevicesFull {
+    /// A no.
+    Refuse,
+    /// A yes; the oldest session ends for it.
+    EndOldest,
+}
+
+const DEVICES_FULL: &[(&str, DevicesFull)] =
+    &[("refuse", DevicesFull::Refuse), ("end-oldest", DevicesFull::EndOldest)];
+
+impl Kind for DevicesFull {
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        choose(value, DEVICES_FULL)
+    }
+
+    fn show(&self) -> String {
+        chosen(*self, DEVICES_FULL)
     }
 }

@@ -42,6 +42,7 @@ use crate::access::{Access, SessionDefaults};
 use crate::base::secret::Secret;
 use crate::config::{Applies, Change, Config, EapMethod, diff};
 use crate::eap::{Method, Offer};
+use crate::config::{Applies, Change, Config, DevicesFull, diff};
 use crate::enforce::Enforcer;
 use crate::serve::api::App;
 use crate::serve::radius::{RadiusDoor, Settings};
@@ -183,7 +184,8 @@ fn eap_offer(config: &Config) -> Arc<Offer> {
 /// What a session of this gateway gets where its plan says nothing.
 fn session_defaults(config: &Config) -> SessionDefaults {
     let Settings { session_secs, idle_secs, .. } = radius_settings(config);
-    SessionDefaults { session_secs, idle_secs }
+    let newest_device_wins = config.radius.devices_full == DevicesFull::EndOldest;
+    SessionDefaults { session_secs, idle_secs, newest_device_wins }
 }
 
 /// The RADIUS door's settings by this configuration.

@@ -66,6 +66,18 @@ pub enum NasKind {
     Mikrotik,
     /// WISPr 1.0 hotspots.
     Wispr,
+    /// `CoovaChilli` and `ChilliSpot`.
+    Coova,
+    /// Cisco IOS.
+    Cisco,
+    /// Huawei NE and ME60.
+    Huawei,
+    /// Juniper MX.
+    Juniper,
+    /// Ubiquiti's `EdgeRouter` and `UniFi`.
+    Ubiquiti,
+    /// accel-ppp.
+    AccelPpp,
     /// Only attributes of the RFCs.
     Generic,
 }
@@ -83,7 +95,17 @@ pub enum MessageAuthenticatorPolicy {
 
 impl NasKind {
     /// All kinds, for help texts and errors.
-    pub const ALL: [Self; 3] = [Self::Mikrotik, Self::Wispr, Self::Generic];
+    pub const ALL: [Self; 9] = [
+        Self::Mikrotik,
+        Self::Wispr,
+        Self::Coova,
+        Self::Cisco,
+        Self::Huawei,
+        Self::Juniper,
+        Self::Ubiquiti,
+        Self::AccelPpp,
+        Self::Generic,
+    ];
 
     /// The name in API, CLI and store.
     #[must_use]
@@ -91,6 +113,12 @@ impl NasKind {
         match self {
             Self::Mikrotik => "mikrotik",
             Self::Wispr => "wispr",
+            Self::Coova => "coova",
+            Self::Cisco => "cisco",
+            Self::Huawei => "huawei",
+            Self::Juniper => "juniper",
+            Self::Ubiquiti => "ubiquiti",
+            Self::AccelPpp => "accel-ppp",
             Self::Generic => "generic",
         }
     }

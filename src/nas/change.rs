@@ -6,7 +6,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Grant, Untold, vendor};
+use super::{Grant, Untold, write_own};
 use crate::domain::entitlement::Entitlement;
 use crate::domain::nas::NasKind;
 use crate::domain::owed::NewTerms;
@@ -48,12 +48,29 @@ pub fn write_whose(whose: &Whose<'_>, naming: Naming, to: &mut Writer<'_>) -> Re
     }
 }
 
-/// Whether a NAS of this kind has an attribute for what changes in mid-session.
+/// How a session of a NAS of this kind comes by other terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MidSession {
+    /// It is told, and goes on.
+    Told,
+    /// It ends, and logs in anew: what was told at the login cannot be told again.
+    Anew,
+    /// Not at all: nothing of them was ever told.
+    Never,
+}
+
+/// How a session of a NAS of this kind comes by other terms.
 #[must_use]
-pub const fn can_be_changed(kind: NasKind) -> bool {
+pub const fn mid_session(kind: NasKind) -> MidSession {
     match kind {
-        NasKind::Mikrotik | NasKind::Wispr => true,
-        NasKind::Generic => false,
+        NasKind::Mikrotik
+        | NasKind::Wispr
+        | NasKind::Coova
+        | NasKind::Huawei
+        | NasKind::Juniper
+        | NasKind::AccelPpp => MidSession::Told,
+        NasKind::Cisco | NasKind::Ubiquiti => MidSession::Anew,
+        NasKind::Generic => MidSession::Never,
     }
 }
 
@@ -80,11 +97,7 @@ pub fn write_terms(kind: NasKind, terms: &NewTerms, to: &mut Writer<'_>) -> Resu
         interim_secs: 0,
         framed_ppp: false,
     };
-    match kind {
-        NasKind::Mikrotik => vendor::mikrotik::write(&grant, to),
-        NasKind::Wispr => vendor::wispr::write(&grant, to),
-        NasKind::Generic => Ok(vendor::generic::untold(&grant)),
-    }
+    write_own(kind, &grant, to)
 }
 
 /// Several NAS keep Session-Timeout as a signed number.

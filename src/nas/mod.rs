@@ -43,7 +43,14 @@ pub struct Untold {
 pub const fn can_be_captive(kind: NasKind) -> bool {
     match kind {
         NasKind::Mikrotik => true,
-        NasKind::Wispr | NasKind::Generic => false,
+        NasKind::Wispr
+        | NasKind::Coova
+        | NasKind::Cisco
+        | NasKind::Huawei
+        | NasKind::Juniper
+        | NasKind::Ubiquiti
+        | NasKind::AccelPpp
+        | NasKind::Generic => false,
     }
 }
 
@@ -53,9 +60,20 @@ pub const fn can_be_captive(kind: NasKind) -> bool {
 /// When the packet is full or a value does not fit an attribute.
 pub fn write_accept(kind: NasKind, grant: &Grant<'_>, to: &mut Writer<'_>) -> Result<Untold, EncodeError> {
     write_common(grant, to)?;
+    write_own(kind, grant, to)
+}
+
+/// What is said in the vendor's own attributes.
+fn write_own(kind: NasKind, grant: &Grant<'_>, to: &mut Writer<'_>) -> Result<Untold, EncodeError> {
     match kind {
         NasKind::Mikrotik => vendor::mikrotik::write(grant, to),
-        NasKind::Wispr => vendor::wispr::write(grant, to),
+        // EdgeRouter and UniFi read the attributes of WISPr.
+        NasKind::Wispr | NasKind::Ubiquiti => vendor::wispr::write(grant, to),
+        NasKind::Coova => vendor::coova::write(grant, to),
+        NasKind::Cisco => vendor::cisco::write(grant, to),
+        NasKind::Huawei => vendor::huawei::write(grant, to),
+        NasKind::Juniper => vendor::juniper::write(grant, to),
+        NasKind::AccelPpp => vendor::accel_ppp::write(grant, to),
         NasKind::Generic => Ok(vendor::generic::untold(grant)),
     }
 }

@@ -69,6 +69,65 @@ fn wispr_is_told_bits_a_second_from_the_subscribers_view() {
     assert_eq!(untold, Untold { rates: false, quota: true });
 }
 
+fn text(value: &str) -> String {
+    value.bytes().map(|octet| format!("{octet:02x}")).collect()
+}
+
+#[test]
+fn coova_is_told_kilobits_and_the_quota_in_two_halves() {
+    let (octets, untold) = told(NasKind::Coova, &entitlement(), &Addresses::default());
+    // Bandwidth-Max-Up 5,000, -Down 20,000; Max-Total-Octets 1,410,065,408, -Gigawords 2; the end of access.
+    let vendor = "1a0c000038df040600001388\
+                  1a0c000038df050600004e20\
+                  1a0c000038df0306540be400\
+                  1a0c000038df170600000002\
+                  1a210000372a091b323032362d31322d30315430303a30303a30302b30303a3030";
+    assert_eq!(octets, format!("{COMMON}{vendor}"));
+    assert_eq!(untold, Untold::default());
+}
+
+#[test]
+fn cisco_is_told_output_for_download_with_the_bursts_that_cisco_advises() {
+    let (octets, untold) = told(NasKind::Cisco, &entitlement(), &Addresses::default());
+    let tail = "conform-action transmit exceed-action drop";
+    let down = format!("lcp:interface-config#1=rate-limit output 20000000 3750000 7500000 {tail}");
+    let up = format!("lcp:interface-config#2=rate-limit input 5000000 937500 1875000 {tail}");
+    assert!(octets.starts_with(COMMON));
+    assert!(octets.contains(&text(&down)) && octets.contains(&text(&up)), "{octets}");
+    assert_eq!(untold, Untold { rates: false, quota: true });
+}
+
+#[test]
+fn huawei_is_told_bits_a_second_with_input_from_the_subscriber() {
+    let (octets, untold) = told(NasKind::Huawei, &entitlement(), &Addresses::default());
+    let vendor = "1a0c000007db0206004c4b40\
+                  1a0c000007db0306004c4b40\
+                  1a0c000007db050601312d00\
+                  1a0c000007db060601312d00";
+    assert_eq!(octets, format!("{COMMON}{vendor}"));
+    assert_eq!(untold, Untold { rates: false, quota: true });
+}
+
+#[test]
+fn juniper_is_told_the_rate_toward_the_subscriber_and_the_other_is_reported() {
+    let (octets, untold) = told(NasKind::Juniper, &entitlement(), &Addresses::default());
+    assert_eq!(octets, format!("{COMMON}1a140000130a6c0e{}", text("T02 20000000")));
+    assert_eq!(untold, Untold { rates: true, quota: true });
+}
+
+#[test]
+fn accel_ppp_is_told_kilobits_with_download_first() {
+    let (octets, untold) = told(NasKind::AccelPpp, &entitlement(), &Addresses::default());
+    assert_eq!(octets, format!("{COMMON}0b0c{}", text("20000/5000")));
+    assert_eq!(untold, Untold { rates: false, quota: true });
+}
+
+#[test]
+fn ubiquiti_is_told_what_wispr_is() {
+    let wispr = told(NasKind::Wispr, &entitlement(), &Addresses::default());
+    assert_eq!(told(NasKind::Ubiquiti, &entitlement(), &Addresses::default()), wispr);
+}
+
 #[test]
 fn generic_is_told_what_the_rfcs_can_say_and_reports_the_rest() {
     let (octets, untold) = told(NasKind::Generic, &entitlement(), &Addresses::default());

@@ -273,6 +273,12 @@ macro_rules! vendor_kinds {
 }
 
 impl Vendor {
+    /// Cisco.
+    pub const CISCO: Self = Self(9);
+    /// Huawei.
+    pub const HUAWEI: Self = Self(2011);
+    /// Juniper's ERX and MX.
+    pub const ERX: Self = Self(4874);
     /// Microsoft (RFC 2548).
     pub const MICROSOFT: Self = Self(311);
     /// The Wi-Fi Alliance's WISPr.
@@ -349,6 +355,18 @@ kinds! {
 }
 
 vendor_kinds! {
+    CISCO {
+        CISCO_AVPAIR = 1 "Cisco-AVPair",
+    }
+    HUAWEI {
+        HUAWEI_INPUT_AVERAGE_RATE = 2 "Huawei-Input-Average-Rate",
+        HUAWEI_INPUT_PEAK_RATE = 3 "Huawei-Input-Peak-Rate",
+        HUAWEI_OUTPUT_AVERAGE_RATE = 5 "Huawei-Output-Average-Rate",
+        HUAWEI_OUTPUT_PEAK_RATE = 6 "Huawei-Output-Peak-Rate",
+    }
+    ERX {
+        ERX_COS_SHAPING_PMT_TYPE = 108 "ERX-CoS-Shaping-Pmt-Type",
+    }
     MICROSOFT {
         MS_CHAP_RESPONSE = 1 "MS-CHAP-Response",
         MS_CHAP_ERROR = 2 "MS-CHAP-Error",

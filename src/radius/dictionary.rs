@@ -344,12 +344,23 @@ fn hex(octets: &[u8]) -> String {
 }
 
 /// The files, in the order in which they build on one another.
-const BUILTIN_FILES: [(&str, &str); 5] = [
+const BUILTIN_FILES: [(&str, &str); 16] = [
     ("standard.dict", include_str!("dictionary/standard.dict")),
     ("microsoft.dict", include_str!("dictionary/microsoft.dict")),
     ("wispr.dict", include_str!("dictionary/wispr.dict")),
     ("chillispot.dict", include_str!("dictionary/chillispot.dict")),
     ("mikrotik.dict", include_str!("dictionary/mikrotik.dict")),
+    ("cisco.dict", include_str!("dictionary/cisco.dict")),
+    ("huawei.dict", include_str!("dictionary/huawei.dict")),
+    ("h3c.dict", include_str!("dictionary/h3c.dict")),
+    ("zte.dict", include_str!("dictionary/zte.dict")),
+    ("erx.dict", include_str!("dictionary/erx.dict")),
+    ("juniper.dict", include_str!("dictionary/juniper.dict")),
+    ("ruckus.dict", include_str!("dictionary/ruckus.dict")),
+    ("aruba.dict", include_str!("dictionary/aruba.dict")),
+    ("cambium.dict", include_str!("dictionary/cambium.dict")),
+    ("nokia.dict", include_str!("dictionary/nokia.dict")),
+    ("pfsense.dict", include_str!("dictionary/pfsense.dict")),
 ];
 
 #[cfg(test)]
@@ -366,7 +377,12 @@ mod tests {
     #[test]
     fn the_built_in_files_parse_and_are_not_empty() {
         let dictionary = Dictionary::parse(&BUILTIN_FILES).unwrap();
-        assert!(dictionary.definitions().count() > 150);
+        assert!(dictionary.definitions().count() > 1_000);
+        for vendor in
+            ["Cisco", "Huawei", "H3C", "ZTE", "ERX", "Juniper", "Ruckus", "Aruba", "Cambium", "pfSense"]
+        {
+            assert!(dictionary.vendor(vendor).is_some(), "{vendor}");
+        }
     }
 
     #[test]

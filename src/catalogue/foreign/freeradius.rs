@@ -191,6 +191,7 @@ fn nas(foreign: &mut Foreign, record: &Record) {
     };
     let kind = match record.get("type").unwrap_or_default().to_lowercase().as_str() {
         "mikrotik" => NasKind::Mikrotik,
+        "cisco" => NasKind::Cisco,
         _ => NasKind::Generic,
     };
     let secret = record.get("secret").map(Secret::from_text);

@@ -5,7 +5,7 @@
 
 use crate::domain::nas::NasKind;
 use crate::domain::owed::{Settled, Wanted};
-use crate::nas::change::{Naming, can_be_changed};
+use crate::nas::change::{MidSession, Naming, mid_session};
 use crate::radius::change::{Answer, Deed, ErrorCause};
 
 /// One order to be given.
@@ -41,8 +41,11 @@ pub(super) const fn begin(wanted: Wanted, kind: NasKind) -> Beginning {
         Wanted::Disconnect { .. } | Wanted::Reconnect => {
             Beginning::Give(Try { deed: Deed::Disconnect, naming })
         }
-        Wanted::Change(_) if can_be_changed(kind) => Beginning::Give(Try { deed: Deed::Change, naming }),
-        Wanted::Change(terms) => Beginning::NothingToTell(Settled::Changed(terms.granted())),
+        Wanted::Change(terms) => match mid_session(kind) {
+            MidSession::Told => Beginning::Give(Try { deed: Deed::Change, naming }),
+            MidSession::Anew => Beginning::Give(Try { deed: Deed::Disconnect, naming }),
+            MidSession::Never => Beginning::NothingToTell(Settled::Changed(terms.granted())),
+        },
     }
 }
 
@@ -79,7 +82,7 @@ mod tests {
     use super::*;
     use crate::domain::refusal::Refusal;
 
-    const END: Wanted = Wanted::Disconnect { refusal: Refusal::Suspended };
+    const END: Wanted = Wanted::Disconnect { refusal: Refusal::ServiceEnded };
     const FULL: Try = Try { deed: Deed::Disconnect, naming: Naming::Full };
     const BY_ID: Try = Try { deed: Deed::Disconnect, naming: Naming::IdOnly };
 

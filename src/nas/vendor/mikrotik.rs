@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use super::halves;
 use crate::domain::rate::BitsPerSecond;
 use crate::nas::stack_text::StackText;
 use crate::nas::{Grant, Untold, is_captive};
@@ -32,15 +33,6 @@ pub fn write(grant: &Grant<'_>, to: &mut Writer<'_>) -> Result<Untold, EncodeErr
     Ok(Untold { rates: !told, quota: false })
 }
 
-/// The high and low 32 bits of a limit. A low half of zero is read as "no limit" by some firmware,
-/// so a limit that is an exact multiple of 2^32 is given one octet less.
-fn halves(octets: u64) -> (u32, u32) {
-    let octets = if octets.trailing_zeros() >= 32 { octets.saturating_sub(1) } else { octets };
-    let high = u32::try_from(octets >> 32).unwrap_or(u32::MAX);
-    let low = u32::try_from(octets & u64::from(u32::MAX)).unwrap_or(u32::MAX);
-    (high, low)
-}
-
 /// A rate as `RouterOS` reads it: `k` is 1,000 and `M` 1,000,000, used only where exact.
 struct Number(BitsPerSecond);
 
@@ -63,14 +55,6 @@ pub const CAPTIVE_LIST: &str = "dotmac-captive";
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn limits_split_as_the_golden_vectors_say() {
-        assert_eq!(halves(5_000_000_000), (1, 705_032_704));
-        assert_eq!(halves(10_000_000_000), (2, 1_410_065_408));
-        assert_eq!(halves(10_737_418_240), (2, 2_147_483_648));
-        assert_eq!(halves(4_294_967_296), (0, 4_294_967_295));
-    }
 
     #[test]
     fn rates_use_a_suffix_only_where_it_is_exact() {

@@ -26,6 +26,12 @@ pub fn write(grant: &Grant<'_>, to: &mut Writer<'_>) -> Result<Untold, EncodeErr
     if let Some(bits) = down {
         to.vendor_u32(VendorKind::WISPR_BANDWIDTH_MAX_DOWN, bits)?;
     }
+    write_end(grant, to)?;
+    Ok(Untold { rates: up.is_none() || down.is_none(), quota: grant.entitlement.remaining_octets.is_some() })
+}
+
+/// When access ends.
+pub(super) fn write_end(grant: &Grant<'_>, to: &mut Writer<'_>) -> Result<(), EncodeError> {
     if let Some(end) = grant.entitlement.ends_at {
         let civil = end.to_zoned(TimeZone::UTC).datetime();
         let mut text = StackText::<32>::new();
@@ -35,5 +41,5 @@ pub fn write(grant: &Grant<'_>, to: &mut Writer<'_>) -> Result<Untold, EncodeErr
             to.vendor_text(VendorKind::WISPR_SESSION_TERMINATE_TIME, text.as_str())?;
         }
     }
-    Ok(Untold { rates: up.is_none() || down.is_none(), quota: grant.entitlement.remaining_octets.is_some() })
+    Ok(())
 }

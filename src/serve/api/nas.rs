@@ -53,7 +53,7 @@ pub struct NasBody {
     pub name: String,
     /// Where its requests come from: an address or a network.
     pub address: String,
-    /// `mikrotik`, `wispr`, `generic` (unless said).
+    /// `mikrotik`, `wispr`, `coova`, `cisco`, `huawei`, `juniper`, `ubiquiti`, `accel-ppp`, `generic` (unless said).
     pub kind: Option<String>,
     /// The shared secret, when entering; made unless given.
     pub secret: Option<String>,
