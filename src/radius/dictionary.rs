@@ -434,10 +434,10 @@ mod tests {
         let prefix = [0, 48, 0x20, 1, 0xd, 0xb8, 0, 7];
         assert_eq!(line(Kind::DELEGATED_IPV6_PREFIX, &prefix), "Delegated-IPv6-Prefix = 2001:db8:7::/48");
         assert_eq!(line(Kind(250), &[1, 2]), "Attr-250 = 0x0102");
-        let kind = VendorKind { vendor: Vendor(9), kind: 1 };
+        let kind = VendorKind { vendor: Vendor(99_999), kind: 1 };
         assert_eq!(
             dictionary.describe_vendor(&VendorAttribute { kind, value: b"a" }),
-            "Vendor-9-Attr-1 = 0x61"
+            "Vendor-99999-Attr-1 = 0x61"
         );
     }
 
