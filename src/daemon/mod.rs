@@ -40,9 +40,8 @@ pub use words::WordsError;
 
 use crate::access::{Access, SessionDefaults};
 use crate::base::secret::Secret;
-use crate::config::{Applies, Change, Config, EapMethod, diff};
+use crate::config::{Applies, Change, Config, DevicesFull, EapMethod, diff};
 use crate::eap::{Method, Offer};
-use crate::config::{Applies, Change, Config, DevicesFull, diff};
 use crate::enforce::Enforcer;
 use crate::serve::api::App;
 use crate::serve::radius::{RadiusDoor, Settings};
