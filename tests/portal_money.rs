@@ -18,7 +18,9 @@ use dotmac_edge::domain::audit::Actor;
 use dotmac_edge::domain::coupon::CouponTerms;
 use dotmac_edge::domain::ids::SubscriberId;
 use dotmac_edge::domain::money::{Currency, Money};
-use dotmac_edge::domain::text::Code;
+use dotmac_edge::domain::plan::{Validity, ValidityUnit};
+use dotmac_edge::domain::text::{Code, Line};
+use dotmac_edge::domain::usage_terms::{TopUpOffer, UsageTerms};
 use dotmac_edge::store::contract::{Page as StorePage, Range};
 use dotmac_edge::store::tables::Subscribers;
 use jiff::Timestamp;
@@ -170,6 +172,164 @@ async fn whoever_has_not_paid_sees_why_and_pays_from_the_wallet_without_script()
     phone.click("main a[href^='/plans/change?to=']").await;
     phone.check("12-change-asks").await;
     phone.close().await;
+}
+
+/// A plan with two offers on top of it, one of data for a day and one of time for the period.
+async fn put_boosted_plan(lab: &Lab) {
+    let offer = |code: &str, name: &str, price: i64| TopUpOffer {
+        code: Code::parse(code).unwrap(),
+        name: Line::parse(name).unwrap(),
+        price: ngn(price),
+        octets: 0,
+        seconds: 0,
+        validity: None,
+    };
+    let day = Validity { count: 1, unit: ValidityUnit::Days };
+    let data = TopUpOffer {
+        octets: 1_000_000_000,
+        validity: Some(day),
+        ..offer("boost-1", "1 GB for a day", 50_000)
+    };
+    let time = TopUpOffer { seconds: 7_200, ..offer("two-hours", "Two hours more", 20_000) };
+    let usage =
+        UsageTerms { time_allowance_secs: Some(36_000), top_ups: vec![data, time], ..UsageTerms::default() };
+    lab.put_plan_with("boost", "Boost", 0, Some(2_000_000_000), usage).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_data_is_bought_on_a_page_that_says_what_is_left_and_until_when() {
+    let lab = Lab::open(Certificate::Configured).await;
+    put_boosted_plan(&lab).await;
+    let (browser, me) = join(&lab, EMAIL, "boost").await;
+    fund(&lab, me, 100_000, "1").await;
+    let rules = format!("--host-resolver-rules=MAP {NAME} {}, MAP * {}", lab.https, lab.http);
+    let phone =
+        Phone::start("topup", Command::new("chromedriver"), &[rules, "--ignore-certificate-errors".into()])
+            .await;
+    phone.open(&format!("https://{NAME}/login")).await;
+    phone.fill("#login", EMAIL).await;
+    phone.fill("#password", PASSWORD).await;
+    phone.click("main button").await;
+    phone.open(&format!("https://{NAME}/customer")).await;
+    phone.check("01-account").await;
+    phone.check_wide("01-account").await;
+    phone.click("main a[href='/topup']").await;
+    assert_eq!(phone.heading().await, "More data or time");
+    let body = phone.body().await;
+    assert!(body.contains("Data left\n2 GB") && body.contains("Time left\n10 h"), "{body}");
+    assert!(body.contains("500.00 NGN") && body.contains("1 GB more."), "{body}");
+    assert!(
+        body.contains("2 h online more.") && body.contains("If you buy it now, it lasts until"),
+        "{body}"
+    );
+    phone.check("02-offers").await;
+    phone.check_wide("02-offers").await;
+    let passed = phone.tab_to("form:has(input[value='boost-1']) button").await;
+    assert!(passed.len() < 8, "the keyboard reaches the first offer soon: {passed:?}");
+    phone.enter().await;
+    assert_eq!(phone.heading().await, "More for this period");
+    phone.check("03-order").await;
+    phone.check_wide("03-order").await;
+    phone.click("button[value='wallet']").await;
+    assert!(phone.body().await.contains("We have received 500.00 NGN"));
+    phone.open(&format!("https://{NAME}/topup")).await;
+    let body = phone.body().await;
+    assert!(body.contains("Data left\n3 GB") && body.contains("Of it bought\n1 GB"), "{body}");
+    assert!(body.contains("Bought, until tomorrow"), "{body}");
+    phone.check("04-bought").await;
+    phone.check_wide("04-bought").await;
+    phone.open(&format!("https://{NAME}/pay")).await;
+    phone.check("05-pay").await;
+    phone.check_wide("05-pay").await;
+    phone.close().await;
+    assert_eq!(lab.billing.till.wallet(me).await.unwrap(), ngn(50_000));
+    let mut browser = browser;
+    let said = browser.get("/api/v1/customer/topups").await.expect(200);
+    let said: serde_json::Value = serde_json::from_str(&said.body).unwrap();
+    assert_eq!(said["offers"].as_array().unwrap().len(), 2, "{said}");
+    assert_eq!(
+        (&said["offers"][0]["code"], &said["offers"][0]["total"]),
+        (&"boost-1".into(), &"500.00".into())
+    );
+    assert_eq!((&said["left_octets"], &said["is_running"]), (&1_000_000_000.into(), &true.into()));
+    assert_eq!(said["bought"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_is_paused_and_goes_on_by_two_buttons_that_say_what_happens() {
+    let lab = Lab::open(Certificate::Configured).await;
+    let (mut browser, me) = join(&lab, EMAIL, "home-20").await;
+    let page = browser.get("/pause").await.expect(200);
+    assert!(
+        page.body.contains("there is nothing to pause") && !page.body.contains("Pause now"),
+        "{}",
+        page.body
+    );
+    fund(&lab, me, 10_000_000, "1").await;
+    let pay = browser.get("/pay").await.expect(200);
+    let order = location(&browser.submit(&pay, "/pay", &[("what", "period")]).await.expect(303));
+    let page = browser.get(&order).await.expect(200);
+    browser.submit(&page, &order, &[("with", "wallet")]).await.expect(303);
+    let rules = format!("--host-resolver-rules=MAP {NAME} {}, MAP * {}", lab.https, lab.http);
+    let phone =
+        Phone::start("pause", Command::new("chromedriver"), &[rules, "--ignore-certificate-errors".into()])
+            .await;
+    phone.open(&format!("https://{NAME}/login")).await;
+    phone.fill("#login", EMAIL).await;
+    phone.fill("#password", PASSWORD).await;
+    phone.click("main button").await;
+    for _ in 0..100 {
+        phone.open(&format!("https://{NAME}/customer")).await;
+        if phone.body().await.contains("Pause my service") {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    phone.click("main a[href='/pause']").await;
+    assert_eq!(phone.heading().await, "Pause your service");
+    let body = phone.body().await;
+    assert!(
+        body.contains("cut off at once") && body.contains("30 days") && body.contains("2 of 2"),
+        "{body}"
+    );
+    phone.check("01-asks").await;
+    phone.check_wide("01-asks").await;
+    phone.tab_to("button[value='pause']").await;
+    phone.enter().await;
+    assert_eq!(phone.path().await, "/pause");
+    let body = phone.body().await;
+    assert!(body.contains("Your service is paused") && body.contains("It goes on by itself"), "{body}");
+    phone.check("02-paused").await;
+    phone.check_wide("02-paused").await;
+    phone.open(&format!("https://{NAME}/customer")).await;
+    phone.check("03-account").await;
+    phone.click("main a[href='/pause']").await;
+    phone.tab_to("button[value='resume']").await;
+    phone.enter().await;
+    assert_eq!(phone.path().await, "/status");
+    phone.check("04-goes-on").await;
+    phone.close().await;
+    let said = browser.get("/api/v1/customer/service/pause").await.expect(200);
+    let said: serde_json::Value = serde_json::from_str(&said.body).unwrap();
+    assert_eq!((&said["left"], &said["paused_at"]), (&1.into(), &serde_json::Value::Null), "{said}");
+    let page = browser.get("/pause").await.expect(200);
+    browser.submit(&page, "/pause", &[("do", "something else")]).await.expect(422);
+}
+
+#[tokio::test]
+async fn more_is_offered_to_nobody_without_a_running_period_and_bought_for_nobody_else() {
+    let lab = Lab::open(Certificate::Configured).await;
+    put_boosted_plan(&lab).await;
+    let mut stranger = lab.safe_browser();
+    assert!(stranger.get("/topup").await.expect(200).body.contains("Log in to pay"));
+    let (mut plain, _) = join(&lab, "emeka@example.net", "free-day").await;
+    assert!(plain.get("/topup").await.expect(200).body.contains("Nothing to add"));
+    let page = plain.get("/pay").await.expect(200);
+    assert!(!page.body.contains("/topup"), "{}", page.body);
+    plain.submit(&page, "/pay", &[("what", "topup"), ("id", "boost-1")]).await.expect(422);
+    let (mut unpaid, _) = join(&lab, EMAIL, "home-20").await;
+    let page = unpaid.get("/topup").await.expect(200);
+    assert!(page.body.contains("Nothing to add"), "{}", page.body);
 }
 
 #[tokio::test]

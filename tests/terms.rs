@@ -6,20 +6,22 @@ mod books;
 
 use books::{Books, at, ngn, terms};
 use dotmac_edge::billing::subscribing::PlanChange;
-use dotmac_edge::billing::{BillingError, Wish};
-use dotmac_edge::domain::entitlement::{Facts, Usage, Used, entitle, period_start};
+use dotmac_edge::billing::{BillingError, Settings, Wish};
+use dotmac_edge::domain::entitlement::{Facts, Usage, Used, entitle};
 use dotmac_edge::domain::ids::{OrderId, ServiceId, SubscriberId};
 use dotmac_edge::domain::invoice::Invoice;
 use dotmac_edge::domain::lock::LockReason;
+use dotmac_edge::domain::money::Currency;
 use dotmac_edge::domain::order::OrderStatus;
 use dotmac_edge::domain::plan::ValidityUnit;
 use dotmac_edge::domain::refusal::Refusal;
 use dotmac_edge::domain::service::{AddOn, Service};
 use dotmac_edge::domain::subscriber::Standing;
+use dotmac_edge::domain::subscription::{OwnPause, Subscription};
 use dotmac_edge::domain::text::{Code, Line};
 use dotmac_edge::store::contract::{Page, Range, Unit};
 use dotmac_edge::store::tables::money::Invoices;
-use dotmac_edge::store::tables::{FREE_SESSION_TO_DAY, SESSION_TO_DAY, Services, UsageDay, UsageDays};
+use dotmac_edge::store::tables::{FREE_SESSION_TO_DAY, SESSION_TO_DAY, Services};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
@@ -44,19 +46,6 @@ async fn invoices(books: &Books) -> Vec<Invoice> {
     let page = Page::first(100);
     let slice = books.store.scan::<Invoices>(Range::All, page).await.unwrap();
     slice.records.into_iter().map(|record| record.body).collect()
-}
-
-/// What the service used of its period on a day.
-async fn use_up(books: &Books, id: ServiceId, octets: i64, now: Timestamp) {
-    let zone = TimeZone::get("Africa/Lagos").unwrap();
-    let period = period_start(&books.service_of(id).await.intervals, now);
-    let day = UsageDay { service_id: id, period, day: now.to_zoned(zone).date() };
-    let held = books.store.get::<UsageDays>(&day.key()).await.unwrap();
-    let mut unit = Unit::natural();
-    if held.is_none() {
-        unit = unit.create::<UsageDays>(&day.key(), &day).unwrap();
-    }
-    books.store.commit(unit.add::<UsageDays>(&day.key(), vec![(0, octets)])).await.unwrap();
 }
 
 fn verdict(service: &Service, octets: u64, now: Timestamp) -> Result<Option<u64>, Refusal> {
@@ -85,7 +74,7 @@ async fn a_top_up_is_paid_invoiced_and_ends_with_its_own_validity() {
         books.order(ada, Wish::TopUp(service, "other".into()), now).await,
         Err(BillingError::Field { .. })
     ));
-    use_up(&books, service, 1_000, now).await;
+    books.use_up(service, 1_000, now).await;
     let later = at("2026-05-02T10:00:00Z");
     assert_eq!(verdict(&books.service_of(service).await, 1_000, later), Err(Refusal::QuotaSpent));
     assert_eq!(buy(&books, ada, boost(), later).await.unwrap(), OrderStatus::Fulfilled);
@@ -96,7 +85,7 @@ async fn a_top_up_is_paid_invoiced_and_ends_with_its_own_validity() {
     assert_eq!(verdict(&held, 1_250, at("2026-05-03T10:00:00Z")), Err(Refusal::QuotaSpent));
     assert_eq!(books.wallet(ada).await, 20_000 - 10_000 - 500);
     // What the first left at its end is not added to the second.
-    use_up(&books, service, 250, later).await;
+    books.use_up(service, 250, later).await;
     let last = at("2026-05-31T22:00:00Z");
     assert_eq!(buy(&books, ada, boost(), last).await.unwrap(), OrderStatus::Fulfilled);
     let held = books.service_of(service).await;
@@ -172,6 +161,93 @@ async fn a_pause_stops_the_clock_of_what_is_paid_and_nothing_is_billed_meanwhile
     till.run_cycle(at("2026-09-01T10:00:00Z")).await.unwrap();
     assert_eq!(books.wallet(ada).await, 30_000);
     books.must_be_right().await;
+}
+
+fn settings_with_pauses(most_days: u32, a_year: u32) -> Settings {
+    let own_pause = OwnPause { most_days, a_year };
+    let zone = TimeZone::get("Africa/Lagos").unwrap();
+    Settings { own_pause, ..Settings::plain(Currency::parse("NGN").unwrap(), zone) }
+}
+
+#[track_caller]
+fn is_rule<T: std::fmt::Debug>(answer: Result<T, BillingError>, says: &str) {
+    match answer {
+        Err(BillingError::Rule(why)) => assert!(why.contains(says), "{why}"),
+        other => panic!("{says} was expected: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_pause_of_ones_own_ends_by_itself_and_costs_no_second_of_what_was_paid() {
+    let books = Books::with(&settings_with_pauses(30, 2));
+    let now = at("2026-05-01T10:00:00Z");
+    let ada = books.subscriber(now).await;
+    let service = books.service(ada, terms(10_000, MONTH), now).await;
+    books.cash(ada, 50_000, now).await;
+    buy(&books, ada, Wish::Period(service), now).await.unwrap();
+    let (billing, begun) = (&books.billing, at("2026-05-11T10:00:00Z"));
+    let paused = billing.pause_own(ada, service, &|unit, _| Ok(unit), begun).await.unwrap();
+    assert_eq!(paused.paused_until, Some(at("2026-06-10T10:00:00Z")));
+    let hold = Refusal::Locked { reason: LockReason::CustomerHold };
+    assert_eq!(verdict(&books.service_of(service).await, 0, begun), Err(hold));
+    let stands = billing.pause_standing(ada, service, begun).await.unwrap();
+    assert_eq!((stands.is_own, stands.left), (true, 1));
+    // Money that comes meanwhile wakes renewals, and must not make the pause forget its end.
+    books.cash(ada, 1_000, at("2026-05-20T10:00:00Z")).await;
+    billing.till.run_cycle(at("2026-06-10T09:59:59Z")).await.unwrap();
+    assert_eq!(verdict(&books.service_of(service).await, 0, at("2026-06-10T09:59:59Z")), Err(hold));
+    let due = at("2026-06-10T10:00:00Z");
+    let run = billing.till.run_cycle(due).await.unwrap();
+    assert_eq!((run.resumed, run.renewed), (1, 0));
+    let held = books.service_of(service).await;
+    assert_eq!(verdict(&held, 0, due), Ok(None));
+    assert_eq!(held.intervals[0].until, Some(at("2026-07-01T10:00:00Z")), "21 days were left, and 21 are");
+    assert_eq!(billing.till.run_cycle(due).await.unwrap().resumed, 0, "once");
+    let stands = billing.pause_standing(ada, service, due).await.unwrap();
+    assert_eq!((stands.paused_at, stands.paused_until, stands.is_own), (None, None, false));
+    books.must_be_right().await;
+}
+
+#[tokio::test]
+async fn a_pause_of_ones_own_is_bounded_and_nobody_ends_what_staff_began() {
+    let books = Books::with(&settings_with_pauses(30, 2));
+    let now = at("2026-05-01T10:00:00Z");
+    let (ada, other) = (books.subscriber(now).await, books.subscriber(now).await);
+    let service = books.service(ada, terms(10_000, MONTH), now).await;
+    let nothing = |unit: Unit, _: &Subscription| Ok(unit);
+    let billing = &books.billing;
+    is_rule(billing.pause_own(ada, service, &nothing, now).await, "nothing to pause");
+    books.cash(ada, 50_000, now).await;
+    buy(&books, ada, Wish::Period(service), now).await.unwrap();
+    let strange = billing.pause_own(other, service, &nothing, now).await;
+    assert!(matches!(strange, Err(BillingError::NotFound { .. })), "{strange:?}");
+    for day in ["2026-05-02", "2026-05-03"] {
+        billing.pause_own(ada, service, &nothing, at(&format!("{day}T10:00:00Z"))).await.unwrap();
+        is_rule(
+            billing.pause_own(ada, service, &nothing, at(&format!("{day}T11:00:00Z"))).await,
+            "paused already",
+        );
+        billing.resume_own(ada, service, &nothing, at(&format!("{day}T12:00:00Z"))).await.unwrap();
+    }
+    let third = at("2026-05-04T10:00:00Z");
+    is_rule(billing.pause_own(ada, service, &nothing, third).await, "as often as it can be");
+    billing.till.pause(service, "Staff", None, third).await.unwrap();
+    is_rule(billing.resume_own(ada, service, &nothing, third).await, "please ask them");
+    billing.till.run_cycle(at("2026-09-01T10:00:00Z")).await.unwrap();
+    let stands = billing.pause_standing(ada, service, at("2026-09-01T10:00:00Z")).await.unwrap();
+    assert!(stands.paused_at.is_some() && !stands.is_own, "what staff began does not end by itself");
+    billing.till.unpause(service, None, at("2026-09-01T10:00:00Z")).await.unwrap();
+    is_rule(billing.resume_own(ada, service, &nothing, third).await, "not paused");
+    // A year after the first, one more is possible.
+    let later = at("2027-05-02T10:00:00Z");
+    assert_eq!(billing.pause_standing(ada, service, later).await.unwrap().left, 1);
+
+    let off = Books::with(&settings_with_pauses(0, 2));
+    let ada = off.subscriber(now).await;
+    let service = off.service(ada, terms(10_000, MONTH), now).await;
+    off.cash(ada, 50_000, now).await;
+    buy(&off, ada, Wish::Period(service), now).await.unwrap();
+    is_rule(off.billing.pause_own(ada, service, &nothing, now).await, "please ask them");
 }
 
 #[tokio::test]

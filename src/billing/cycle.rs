@@ -14,9 +14,9 @@ use super::contract::Contract;
 use super::counter::from_wallet;
 use super::documents::{Bill, Numbers};
 use super::fault::BillingError;
-use super::grant;
 use super::settle::Till;
 use super::shop::take_pending;
+use super::{grant, pause};
 use crate::domain::ids::{ServiceId, SubscriberId};
 use crate::domain::invoice::LineSubject;
 use crate::domain::ledger::Account;
@@ -39,6 +39,8 @@ pub struct CycleRun {
     pub refused: u64,
     /// Invoices of post-paid periods.
     pub invoiced: u64,
+    /// Pauses that ended by themselves.
+    pub resumed: u64,
     /// Subscriptions looked at.
     pub looked_at: u64,
     /// Subscriptions that met a fault of ours; they are looked at again.
@@ -53,6 +55,7 @@ enum Turn {
     Renewed,
     Refused,
     Invoiced(u64),
+    Resumed,
     Nothing,
 }
 
@@ -63,6 +66,7 @@ impl CycleRun {
             Turn::Renewed => self.renewed = self.renewed.saturating_add(1),
             Turn::Refused => self.refused = self.refused.saturating_add(1),
             Turn::Invoiced(count) => self.invoiced = self.invoiced.saturating_add(count),
+            Turn::Resumed => self.resumed = self.resumed.saturating_add(1),
             Turn::Nothing => {}
         }
     }
@@ -94,7 +98,7 @@ impl Till {
             }
         }
         run.next_due = self.next_due().await?;
-        if run.renewed > 0 || run.invoiced > 0 {
+        if run.renewed > 0 || run.invoiced > 0 || run.resumed > 0 {
             (self.wake)();
         }
         Ok(run)
@@ -168,14 +172,38 @@ impl Till {
         now: Timestamp,
     ) -> Result<Turn, BillingError> {
         let contract = leaf.contract(id, now).await?;
-        if contract.service.phase == Phase::Ended || contract.subscription.paused_at.is_some() {
+        if contract.service.phase == Phase::Ended {
             contract.subscription.next_due_at = None;
             return Ok(Turn::Nothing);
+        }
+        if contract.subscription.paused_at.is_some() {
+            return self.turn_paused(leaf, id, now).await;
         }
         match contract.subscription.mode {
             BillingMode::Prepaid => self.turn_prepaid(leaf, numbers, id, now).await,
             BillingMode::Postpaid => self.turn_postpaid(leaf, numbers, id, now).await,
         }
+    }
+
+    /// A pause that its subscriber began ends by itself; one that staff began does not.
+    async fn turn_paused(
+        &self,
+        leaf: &mut Leaf,
+        id: ServiceId,
+        now: Timestamp,
+    ) -> Result<Turn, BillingError> {
+        let contract = leaf.contract(id, now).await?;
+        if contract.subscription.paused_until.is_none_or(|until| until > now) {
+            contract.subscription.next_due_at = contract.subscription.paused_until;
+            return Ok(Turn::Nothing);
+        }
+        pause::end(contract, now)?;
+        let payload = pause::told(&contract.subscription);
+        leaf.change(|unit| Ok(unit.event(pause::UNPAUSED, id, payload)))?;
+        let contract = leaf.contract(id, now).await?;
+        let (owner, plan) = (contract.service.subscriber_id, contract.service.terms.name.to_string());
+        self.news(leaf, owner, News::Restored { plan }, now).await;
+        Ok(Turn::Resumed)
     }
 
     /// A prepaid period that ends: the next one is bought where the wallet can pay it.

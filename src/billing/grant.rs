@@ -30,6 +30,8 @@ pub fn subscribe(service: &Service, now: Timestamp) -> Subscription {
         trial_until: (trial > 0).then_some(now),
         pending: None,
         paused_at: None,
+        paused_until: None,
+        own_pauses: Vec::new(),
         carried: Vec::new(),
         began_with: None,
         discounts: Vec::new(),

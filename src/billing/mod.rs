@@ -22,6 +22,7 @@ pub mod grant;
 pub mod inbox;
 pub mod looking;
 pub mod own;
+pub mod own_pause;
 mod pause;
 pub mod proof;
 pub mod provider;
@@ -31,7 +32,7 @@ pub mod settle;
 pub mod shop;
 pub mod subscribing;
 mod tell;
-mod top_up;
+pub mod top_up;
 pub mod voucher;
 pub mod wallet;
 

@@ -17,6 +17,7 @@ use crate::domain::ids::ServiceId;
 use crate::domain::lock::{Lock, LockMode, LockReason};
 use crate::domain::service::{Interval, IntervalState, Phase};
 use crate::domain::subscription::Subscription;
+use crate::store::contract::{CommitError, Unit};
 
 impl Till {
     /// Pauses a service.
@@ -30,30 +31,8 @@ impl Till {
         extra: Option<UnitExtra<'_>>,
         now: Timestamp,
     ) -> Result<Subscription, BillingError> {
-        let lock = Lock {
-            reason: LockReason::CustomerHold,
-            mode: LockMode::HardReject,
-            rates: None,
-            placed_at: now,
-            placed_by: by.to_owned(),
-            note: None,
-        };
-        let change = |contract: &mut Contract| {
-            if contract.service.phase != Phase::Active {
-                return Err(BillingError::rule("only an active service can be paused"));
-            }
-            if contract.subscription.paused_at.is_some() {
-                return Err(BillingError::rule("the service is paused already"));
-            }
-            cut(&mut contract.service.intervals, now);
-            grant::lock(&mut contract.service, lock.clone(), now);
-            contract.service.updated_at = now;
-            contract.subscription.paused_at = Some(now);
-            contract.subscription.next_due_at = None;
-            contract.subscription.updated_at = now;
-            Ok(())
-        };
-        self.stop_or_go(id, "service.paused", change, extra, now).await
+        let change = |contract: &mut Contract| begin(contract, by, now);
+        self.stop_or_go(id, PAUSED, change, &plain(extra), now).await
     }
 
     /// Ends the pause of a service.
@@ -66,41 +45,16 @@ impl Till {
         extra: Option<UnitExtra<'_>>,
         now: Timestamp,
     ) -> Result<Subscription, BillingError> {
-        let change = |contract: &mut Contract| {
-            let subscription = &mut contract.subscription;
-            let Some(paused_at) = subscription.paused_at.take() else {
-                return Err(BillingError::rule("the service is not paused"));
-            };
-            // A clock that was set back takes nothing away.
-            let lasted = now.duration_since(paused_at).max(SignedDuration::ZERO);
-            let later = |at: Timestamp| {
-                at.checked_add(lasted).map_err(|_| BillingError::rule("the period ends beyond the calendar"))
-            };
-            give_back(&mut contract.service.intervals, paused_at, later)?;
-            for top_up in &mut contract.service.extras.top_ups {
-                if let Some(until) = top_up.until.filter(|until| *until > paused_at) {
-                    top_up.until = Some(later(until)?);
-                }
-            }
-            subscription.anchor = later(subscription.anchor)?;
-            if let Some(until) = subscription.trial_until.filter(|until| *until > paused_at) {
-                subscription.trial_until = Some(later(until)?);
-            }
-            subscription.next_due_at = Some(now);
-            subscription.updated_at = now;
-            grant::unlock(&mut contract.service, LockReason::CustomerHold, now);
-            contract.service.updated_at = now;
-            Ok(())
-        };
-        self.stop_or_go(id, "service.unpaused", change, extra, now).await
+        let change = |contract: &mut Contract| end(contract, now);
+        self.stop_or_go(id, UNPAUSED, change, &plain(extra), now).await
     }
 
-    async fn stop_or_go(
+    pub(super) async fn stop_or_go(
         &self,
         id: ServiceId,
         event: &str,
         change: impl Fn(&mut Contract) -> Result<(), BillingError>,
-        extra: Option<UnitExtra<'_>>,
+        extra: PauseExtra<'_>,
         now: Timestamp,
     ) -> Result<Subscription, BillingError> {
         let mut tries = 0;
@@ -110,11 +64,9 @@ impl Till {
             let contract = leaf.contract(id, now).await?;
             change(contract)?;
             let answer = contract.subscription.clone();
-            let payload = json!({ "customer_id": answer.subscriber_id, "paused_at": answer.paused_at });
+            let payload = told(&answer);
             leaf.change(|unit| Ok(unit.event(event, id, payload)))?;
-            if let Some(extra) = extra {
-                leaf.change(extra)?;
-            }
+            leaf.change(|unit| extra(unit, &answer))?;
             match leaf.commit(now).await {
                 Err(error) if may_try_again(&error) && tries < MOST_TRIES => {}
                 done => {
@@ -124,6 +76,76 @@ impl Till {
             }
         }
     }
+}
+
+/// What whoever asks wants in the unit too, made of what became of the subscription.
+pub(super) type PauseExtra<'a> = &'a (dyn Fn(Unit, &Subscription) -> Result<Unit, CommitError> + Send + Sync);
+
+fn plain(extra: Option<UnitExtra<'_>>) -> impl Fn(Unit, &Subscription) -> Result<Unit, CommitError> {
+    move |unit, _| match extra {
+        Some(extra) => extra(unit),
+        None => Ok(unit),
+    }
+}
+
+/// What the event of a pause says.
+pub(super) fn told(subscription: &Subscription) -> serde_json::Value {
+    json!({ "customer_id": subscription.subscriber_id, "paused_at": subscription.paused_at })
+}
+
+/// Begins a pause: what is paid is put by, and the service is locked.
+pub(super) fn begin(contract: &mut Contract, by: &str, now: Timestamp) -> Result<(), BillingError> {
+    if contract.service.phase != Phase::Active {
+        return Err(BillingError::rule("only an active service can be paused"));
+    }
+    if contract.subscription.paused_at.is_some() {
+        return Err(BillingError::rule("the service is paused already"));
+    }
+    let lock = Lock {
+        reason: LockReason::CustomerHold,
+        mode: LockMode::HardReject,
+        rates: None,
+        placed_at: now,
+        placed_by: by.to_owned(),
+        note: None,
+    };
+    cut(&mut contract.service.intervals, now);
+    grant::lock(&mut contract.service, lock, now);
+    contract.service.updated_at = now;
+    contract.subscription.paused_at = Some(now);
+    contract.subscription.paused_until = None;
+    contract.subscription.next_due_at = None;
+    contract.subscription.updated_at = now;
+    Ok(())
+}
+
+/// Ends a pause: everything that was left goes on, later by as much as the pause lasted.
+pub(super) fn end(contract: &mut Contract, now: Timestamp) -> Result<(), BillingError> {
+    let subscription = &mut contract.subscription;
+    let Some(paused_at) = subscription.paused_at.take() else {
+        return Err(BillingError::rule("the service is not paused"));
+    };
+    subscription.paused_until = None;
+    // A clock that was set back takes nothing away.
+    let lasted = now.duration_since(paused_at).max(SignedDuration::ZERO);
+    let later = |at: Timestamp| {
+        at.checked_add(lasted).map_err(|_| BillingError::rule("the period ends beyond the calendar"))
+    };
+    give_back(&mut contract.service.intervals, paused_at, later)?;
+    for top_up in &mut contract.service.extras.top_ups {
+        if let Some(until) = top_up.until.filter(|until| *until > paused_at) {
+            top_up.until = Some(later(until)?);
+        }
+    }
+    subscription.anchor = later(subscription.anchor)?;
+    if let Some(until) = subscription.trial_until.filter(|until| *until > paused_at) {
+        subscription.trial_until = Some(later(until)?);
+    }
+    subscription.next_due_at = Some(now);
+    subscription.updated_at = now;
+    grant::unlock(&mut contract.service, LockReason::CustomerHold, now);
+    contract.service.updated_at = now;
+    Ok(())
 }
 
 /// Cuts what is paid at `now`; what comes after it is put by.
@@ -171,6 +193,9 @@ fn give_back(
     Ok(())
 }
 
+/// Events of the feed.
+pub(super) const PAUSED: &str = "service.paused";
+pub(super) const UNPAUSED: &str = "service.unpaused";
 /// Marks the source of an interval that waits for the end of a pause.
 pub(super) const PUT_BY: &str = "paused:";
 

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use crate::domain::dunning::Policy;
 use crate::domain::invoice::{DUE_DAYS, Party};
 use crate::domain::money::Currency;
+use crate::domain::subscription::OwnPause;
 use crate::domain::tax::TaxRounding;
 
 /// How this site does business.
@@ -28,6 +29,8 @@ pub struct Settings {
     pub dunning: Policy,
     /// How much one run of dunning may do by itself.
     pub caps: Caps,
+    /// How far subscribers may pause their service themselves.
+    pub own_pause: OwnPause,
 }
 
 /// How much one run of dunning may take away by itself; more stops the run and asks.
@@ -63,6 +66,7 @@ impl Settings {
             due_days: DUE_DAYS,
             dunning: Policy::default(),
             caps: Caps::default(),
+            own_pause: OwnPause::default(),
         }
     }
 }

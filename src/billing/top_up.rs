@@ -6,18 +6,79 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::Billing;
 use super::contract::Contract;
 use super::fault::BillingError;
+use super::grant;
 use super::shop::Shop;
 use crate::domain::entitlement::period_start;
-use crate::domain::ids::{OrderId, ServiceId};
+use crate::domain::ids::{OrderId, ServiceId, SubscriberId};
 use crate::domain::invoice::LineSubject;
 use crate::domain::order::Purchase;
 use crate::domain::service::{Interval, Service};
 use crate::domain::tax::{Quote, quote};
-use crate::domain::usage_terms::{Amount, FairUseWindow, TopUp, TopUpOffer};
+use crate::domain::usage_terms::{Amount, FairUseWindow, TopUp, TopUpOffer, left_of};
 use crate::store::Store;
 use crate::store::tables::Services;
+
+/// What more can be had for a running period, and what earlier top-ups of it still hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct More {
+    /// Whether a period runs: only then is there something to add to.
+    pub is_running: bool,
+    /// When it ends, and every top-up of it with it; `None` is not by itself.
+    pub period_ends: Option<Timestamp>,
+    /// What the plan offers, at today's price.
+    pub offers: Vec<Offered>,
+    /// What was bought before and counts now, the one that ends first first.
+    pub bought: Vec<TopUp>,
+    /// What all of them together still hold.
+    pub left: Amount,
+}
+
+/// One of a plan's offers, as it would be if it were bought now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offered {
+    /// The offer.
+    pub offer: TopUpOffer,
+    /// What it costs.
+    pub quote: Quote,
+    /// When it would end; `None` where the period has no end.
+    pub until: Option<Timestamp>,
+}
+
+impl Billing {
+    /// What a subscriber can add to the running period of a service of theirs.
+    ///
+    /// # Errors
+    /// `NotFound`, for another's service too; a rule where nothing may be bought for it; when the store cannot read.
+    pub async fn more(
+        &self,
+        owner: SubscriberId,
+        id: ServiceId,
+        now: Timestamp,
+    ) -> Result<More, BillingError> {
+        let (shop, zone) = (&self.shop, &self.settings.zone);
+        let service = shop.contract_of(id, owner, now).await?.service;
+        let beyond = used_beyond(&self.till.store, id, zone, now).await?;
+        let period = period_start(&service.intervals, now);
+        let offer = |offer: &TopUpOffer| {
+            let (_, quote) = priced(shop, &service, offer.code.as_str())?;
+            Ok(Offered { quote, until: ends(&service, offer, now, zone)?, offer: offer.clone() })
+        };
+        let offers: Result<Vec<_>, BillingError> = service.terms.usage.top_ups.iter().map(offer).collect();
+        let counting = service.extras.top_ups.iter().filter(|one| one.counts(period, now));
+        let mut bought: Vec<TopUp> = counting.cloned().collect();
+        bought.sort_by_key(|one| one.until.unwrap_or(Timestamp::MAX));
+        Ok(More {
+            is_running: grant::paid_until(&service, now).is_some(),
+            period_ends: period_end(&service, now),
+            offers: offers?,
+            bought,
+            left: left_of(&service.extras.top_ups, beyond, period, now),
+        })
+    }
+}
 
 /// What one of the plan's offers costs.
 pub(super) fn priced(shop: &Shop, service: &Service, code: &str) -> Result<(Purchase, Quote), BillingError> {
@@ -97,9 +158,13 @@ fn ends(
                 .ok_or_else(|| BillingError::rule("the top-up would end beyond the calendar"))?,
         ),
     };
+    Ok([own, period_end(service, now)].into_iter().flatten().min())
+}
+
+/// When the running period ends.
+fn period_end(service: &Service, now: Timestamp) -> Option<Timestamp> {
     let covering = service.intervals.iter().filter(|one: &&Interval| one.covers(now));
-    let period = covering.filter_map(|one| one.until).min();
-    Ok([own, period].into_iter().flatten().min())
+    covering.filter_map(|one| one.until).min()
 }
 
 fn offered<'a>(service: &'a Service, code: &str) -> Result<&'a TopUpOffer, BillingError> {

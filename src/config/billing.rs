@@ -5,6 +5,7 @@ use toml::de::DeValue;
 use super::fault::Wrong;
 use super::kind::{Kind, choose, chosen, quoted, text};
 use super::reader::{Applies, Section};
+use crate::domain::subscription::OwnPause;
 use crate::domain::tax::TaxRounding;
 
 /// How this site does business.
@@ -26,6 +27,8 @@ pub struct Billing {
     pub due_days: u32,
     /// Where tax is rounded.
     pub tax_rounding: TaxRounding,
+    /// How far subscribers may pause their service themselves.
+    pub own_pause: OwnPause,
 }
 
 impl Billing {
@@ -40,6 +43,10 @@ impl Billing {
             phone: section.optional("phone", Restart, None),
             due_days: section.optional("due_days", Restart, crate::domain::invoice::DUE_DAYS),
             tax_rounding: section.optional("tax_rounding", Restart, TaxRounding::Invoice),
+            own_pause: OwnPause {
+                most_days: section.optional("pause_days", Restart, 0),
+                a_year: section.optional("pauses_a_year", Restart, OwnPause::default().a_year),
+            },
         }
     }
 }

@@ -72,6 +72,7 @@ fn settings(config: &Config) -> Settings {
             share_ppm: config.dunning.most_share.ppm(),
             ..Caps::default()
         },
+        own_pause: billing.own_pause,
     }
 }
 

@@ -39,6 +39,12 @@ pub struct Subscription {
     /// Since when it is paused, at the subscriber's wish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_at: Option<Timestamp>,
+    /// When a pause that the subscriber began themselves ends by itself; `None` of one that staff began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_until: Option<Timestamp>,
+    /// When the subscriber last began pauses themselves: how often is bounded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_pauses: Vec<Timestamp>,
     /// Lines for the next invoice of a post-paid service: what a change of plan in mid-period came to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub carried: Vec<CarriedLine>,
@@ -68,6 +74,21 @@ pub struct PeriodDiscount {
     pub source: String,
     /// How much.
     pub off: Money,
+}
+
+/// How far subscribers may pause their service themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnPause {
+    /// After so many days a pause ends by itself; 0 is no pause without staff.
+    pub most_days: u32,
+    /// So many within 365 days.
+    pub a_year: u32,
+}
+
+impl Default for OwnPause {
+    fn default() -> Self {
+        Self { most_days: 0, a_year: 2 }
+    }
 }
 
 /// A line that waits for an invoice.

@@ -68,6 +68,14 @@ pub struct AccountService {
     pub period: (Option<Timestamp>, Option<Timestamp>),
 }
 
+impl AccountService {
+    /// Whether its plan has more data or time to buy on top of a running period.
+    #[must_use]
+    pub const fn can_add(&self) -> bool {
+        !self.service.terms.usage.top_ups.is_empty()
+    }
+}
+
 /// Why a subscriber got no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceptionError {

@@ -11,6 +11,7 @@ use dotmac_edge::base::entropy::Entropy;
 use dotmac_edge::billing::counter::{Purpose, Taken};
 use dotmac_edge::billing::{Billing, BillingError, Settings, Wish};
 use dotmac_edge::domain::audit::Actor;
+use dotmac_edge::domain::entitlement::period_start;
 use dotmac_edge::domain::ids::{OrderId, PaymentId, PlanId, ServiceId, StaffId, SubscriberId};
 use dotmac_edge::domain::ledger::Account;
 use dotmac_edge::domain::money::{Currency, Money};
@@ -21,7 +22,7 @@ use dotmac_edge::domain::service::{Interval, IntervalState, Service};
 use dotmac_edge::domain::subscriber::Subscriber;
 use dotmac_edge::store::contract::Unit;
 use dotmac_edge::store::tables::money::{Orders, Payments};
-use dotmac_edge::store::tables::{Plans, Services, Subscribers};
+use dotmac_edge::store::tables::{Plans, Services, Subscribers, UsageDay, UsageDays};
 use dotmac_edge::store::{Store, tables};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -138,6 +139,19 @@ impl Books {
         .unwrap();
         self.store.commit(Unit::natural().create::<Plans>(&id, &plan).unwrap()).await.unwrap();
         id
+    }
+
+    /// What a service used of its period on a day.
+    pub async fn use_up(&self, id: ServiceId, octets: i64, now: Timestamp) {
+        let zone = TimeZone::get("Africa/Lagos").unwrap();
+        let period = period_start(&self.service_of(id).await.intervals, now);
+        let day = UsageDay { service_id: id, period, day: now.to_zoned(zone).date() };
+        let held = self.store.get::<UsageDays>(&day.key()).await.unwrap();
+        let mut unit = Unit::natural();
+        if held.is_none() {
+            unit = unit.create::<UsageDays>(&day.key(), &day).unwrap();
+        }
+        self.store.commit(unit.add::<UsageDays>(&day.key(), vec![(0, octets)])).await.unwrap();
     }
 
     pub async fn service_of(&self, id: ServiceId) -> Service {

@@ -15,6 +15,10 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
+/// A small phone's, and a desk's.
+const NARROW: u32 = 320;
+const WIDE: u32 = 1_280;
+
 /// A command of Chromium's own protocol.
 #[derive(Debug)]
 struct Cdp(&'static str, Value);
@@ -83,8 +87,7 @@ impl Phone {
         let gallery = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(gallery);
         std::fs::create_dir_all(&gallery).unwrap();
         let phone = Self { client: client.expect("chromedriver answers"), driver, gallery, profile };
-        let size = json!({ "width": 320, "height": 640, "deviceScaleFactor": 2, "mobile": true });
-        phone.cdp("Emulation.setDeviceMetricsOverride", size).await;
+        phone.size(NARROW, 640, true).await;
         phone.cdp("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
         phone
     }
@@ -215,11 +218,35 @@ impl Phone {
         self.cdp("Emulation.setEmulatedMedia", features).await;
     }
 
+    /// The same page on a desk's screen, for people to look at: it fits there too.
+    pub async fn check_wide(&self, name: &str) {
+        self.size(WIDE, 900, false).await;
+        let metrics = self.cdp("Page.getLayoutMetrics", json!({})).await;
+        let width = metrics["cssContentSize"]["width"].as_f64().unwrap();
+        assert!(width <= f64::from(WIDE), "{name} is {width} px wide");
+        for scheme in ["light", "dark"] {
+            self.scheme(scheme).await;
+            self.shoot_of(name, &format!("wide-{scheme}"), WIDE).await;
+        }
+        self.scheme("light").await;
+        self.size(NARROW, 640, true).await;
+    }
+
+    async fn size(&self, width: u32, height: u32, mobile: bool) {
+        let scale = if mobile { 2 } else { 1 };
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": scale, "mobile": mobile });
+        self.cdp("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
     /// The whole page as a picture, for people to look at.
     pub async fn shoot(&self, name: &str, scheme: &str) {
+        self.shoot_of(name, scheme, NARROW).await;
+    }
+
+    async fn shoot_of(&self, name: &str, scheme: &str, width: u32) {
         let metrics = self.cdp("Page.getLayoutMetrics", json!({})).await;
         let height = metrics["cssContentSize"]["height"].as_f64().unwrap();
-        let clip = json!({ "x": 0, "y": 0, "width": 320, "height": height, "scale": 1 });
+        let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": 1 });
         let wanted = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
         let shot = self.cdp("Page.captureScreenshot", wanted).await;
         let octets = base64::Engine::decode(

@@ -12,6 +12,7 @@ use dotmac_edge::billing::{Billing, Settings};
 use dotmac_edge::catalogue::Catalogue;
 use dotmac_edge::domain::language::Language;
 use dotmac_edge::domain::money::Currency;
+use dotmac_edge::domain::subscription::OwnPause;
 use dotmac_edge::notify::{
     Carrier, Phrases, Post, PostParts, Rules, Security, SiteWords, Smtp, SmtpSettings, Writer,
 };
@@ -35,12 +36,15 @@ pub struct Rooms<'a> {
 
 /// A queue that sends to the server on this port, or nowhere.
 pub fn post(store: &Store, vault: &Vault, port: Option<u16>) -> Post {
-    let server = port.map(|port| {
-        let from = "Lekki WiFi <wifi@example.net>".to_owned();
-        let host = "127.0.0.1".to_owned();
-        Smtp::new(SmtpSettings { host, port, security: Security::Plain, login: None, from }).unwrap()
-    });
-    post_by(store, vault, server.map(Carrier::Mail).into_iter().collect(), Rules::default())
+    post_by(store, vault, port.map(mail).into_iter().collect(), Rules::default())
+}
+
+/// Mail by the server on this port.
+pub fn mail(port: u16) -> Carrier {
+    let (from, host) = ("Lekki WiFi <wifi@example.net>".to_owned(), "127.0.0.1".to_owned());
+    Carrier::Mail(
+        Smtp::new(SmtpSettings { host, port, security: Security::Plain, login: None, from }).unwrap(),
+    )
 }
 
 /// A queue that sends by these.
@@ -64,7 +68,8 @@ pub fn post_by(store: &Store, vault: &Vault, carriers: Vec<Carrier>, rules: Rule
 /// The business of a site in Lagos without tax.
 pub fn billing(rooms: &Rooms<'_>) -> Billing {
     let zone = TimeZone::get("Africa/Lagos").unwrap();
-    let settings = Settings::plain(Currency::parse("NGN").unwrap(), zone);
+    let own_pause = OwnPause { most_days: 30, a_year: 2 };
+    let settings = Settings { own_pause, ..Settings::plain(Currency::parse("NGN").unwrap(), zone) };
     let provisioning = rooms.catalogue.provisioning.clone();
     Billing::new(rooms.store, &Entropy::System, &settings, Arc::new(move || provisioning.wake()))
 }

@@ -16,7 +16,7 @@ use dotmac_edge::catalogue::provision::Prover;
 use dotmac_edge::domain::money::Currency;
 use dotmac_edge::domain::provisioning::Proof;
 use dotmac_edge::domain::service::Service;
-use dotmac_edge::notify::Post;
+use dotmac_edge::notify::{Carrier, Post, Rules};
 use dotmac_edge::people::People;
 use dotmac_edge::people::password::{Cost, Passwords};
 use dotmac_edge::people::subscribers::Subscribers;
@@ -79,17 +79,22 @@ impl Edge {
 
     /// The API of a site that asks a second factor of all staff.
     pub async fn demanding_a_second_factor() -> Self {
-        Self::built_with(Vec::new(), None, None, true).await
+        Self::built_with(Vec::new(), None, Vec::new(), true).await
     }
 
     async fn built(more: Vec<Route>, tenant: Option<&str>, mail: Option<u16>) -> Self {
-        Self::built_with(more, tenant, mail, false).await
+        Self::built_with(more, tenant, mail.map(desk::mail).into_iter().collect(), false).await
+    }
+
+    /// The API whose messages go by these.
+    pub async fn with_carriers(carriers: Vec<Carrier>) -> Self {
+        Self::built_with(Vec::new(), None, carriers, false).await
     }
 
     async fn built_with(
         more: Vec<Route>,
         tenant: Option<&str>,
-        mail: Option<u16>,
+        carriers: Vec<Carrier>,
         demands_second_factor: bool,
     ) -> Self {
         let (clock, hand) = Clock::manual("2026-03-01T08:00:00Z".parse().unwrap());
@@ -102,7 +107,7 @@ impl Edge {
         let catalogue = Catalogue::new(&store, &entropy, &vault, currency, &zone, Arc::new(NoNetwork));
         let subscribers = Subscribers::new(store.clone(), entropy.clone(), passwords.clone());
         let people = People::new(store.clone(), &vault, entropy.clone(), passwords);
-        let post = desk::post(&store, &vault, mail);
+        let post = desk::post_by(&store, &vault, carriers, Rules::default());
         let rooms = Rooms {
             store: &store,
             vault: &vault,

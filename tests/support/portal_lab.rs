@@ -19,6 +19,7 @@ use dotmac_edge::domain::money::{Currency, Money};
 use dotmac_edge::domain::plan::{Plan, PlanTerms, ServiceType, Validity, ValidityUnit};
 use dotmac_edge::domain::rate::{BitsPerSecond, Download, Rates, Upload};
 use dotmac_edge::domain::text::{Code, Line};
+use dotmac_edge::domain::usage_terms::UsageTerms;
 use dotmac_edge::notify::Post;
 use dotmac_edge::people::People;
 use dotmac_edge::people::password::{Cost, Passwords};
@@ -136,6 +137,17 @@ impl Lab {
     }
 
     pub async fn put_plan(&self, code: &str, name: &str, price: i64, data: Option<u64>) {
+        self.put_plan_with(code, name, price, data, UsageTerms::default()).await;
+    }
+
+    pub async fn put_plan_with(
+        &self,
+        code: &str,
+        name: &str,
+        price: i64,
+        data: Option<u64>,
+        usage: UsageTerms,
+    ) {
         let rate = |bits| BitsPerSecond::new(bits).unwrap();
         let now = Timestamp::now();
         let plan = Plan {
@@ -162,7 +174,7 @@ impl Lab {
                 min_contract_months: None,
                 max_contract_months: None,
                 billing: Default::default(),
-                usage: Default::default(),
+                usage,
                 features: serde_json::Map::new(),
             },
             created_at: now,

@@ -410,7 +410,7 @@ impl OwnOrderView {
     }
 }
 
-fn me(call: &Call) -> Result<SubscriberId, ApiError> {
+pub(super) fn me(call: &Call) -> Result<SubscriberId, ApiError> {
     Ok(call.customer()?.subscriber_id)
 }
 
@@ -419,7 +419,11 @@ async fn account(app: &App, call: &Call) -> Result<Account, ApiError> {
 }
 
 /// The service that a request means: the one it names, or the one that counts for who asks.
-async fn service_of(app: &App, call: &Call, named: Option<ServiceId>) -> Result<ServiceId, ApiError> {
+pub(super) async fn service_of(
+    app: &App,
+    call: &Call,
+    named: Option<ServiceId>,
+) -> Result<ServiceId, ApiError> {
     match named {
         Some(id) => Ok(id),
         None => {

@@ -67,6 +67,7 @@ pub mod customer_app;
 pub mod customer_auth;
 pub mod customer_devices;
 pub mod customer_money;
+pub mod customer_period;
 pub mod customers;
 pub mod edit;
 pub mod error;
@@ -122,6 +123,7 @@ pub fn routes() -> Vec<Route> {
         customer_auth::routes,
         customer_devices::routes,
         customer_money::routes,
+        customer_period::routes,
         customers::routes,
         imports::routes,
         invoices::routes,

@@ -16,6 +16,7 @@ use super::visit::{LOGOUT, login_page};
 use super::words::{self, Told};
 use crate::catalogue::logbook::SessionView;
 use crate::domain::entitlement::{Access, Entitlement};
+use crate::domain::lock::LockReason;
 use crate::domain::refusal::Refusal;
 use crate::reception::{Account, AccountService, Online, Unconnected};
 
@@ -123,6 +124,8 @@ async fn money_card(portal: &Portal, asked: &Asked, account: &Account) -> Option
             owed: (stands.owed.minor > 0).then(|| words::money(&stands.owed)),
             due: stands.due_at.map(|at| words::near(at, asked.now, &portal.zone)),
             has_service: service.is_some(),
+            can_pause: can_pause(portal, account),
+            can_add: account.service.as_ref().is_some_and(AccountService::can_add),
         }),
         Err(error) => {
             tracing::error!(%error, "Somebody's money could not be looked up for a page");
@@ -131,9 +134,23 @@ async fn money_card(portal: &Portal, asked: &Asked, account: &Account) -> Option
     }
 }
 
+/// Whether pausing is something that this subscriber might do here.
+fn can_pause(portal: &Portal, account: &Account) -> bool {
+    let is_allowed = portal.reception.billing().settings.own_pause.most_days > 0;
+    is_allowed && account.service.as_ref().is_some_and(|service| service.status_word == "active")
+}
+
 /// Where to go first, for whom only money keeps offline.
 fn pays(service: Option<&AccountService>) -> Option<(&'static str, &'static str)> {
-    let refusal = granted(service?).err()?;
+    let service = service?;
+    let refusal = granted(service).err()?;
+    let is_spent = matches!(refusal, Refusal::QuotaSpent | Refusal::TimeSpent);
+    if is_spent && service.can_add() {
+        return Some(("/topup", "Buy more"));
+    }
+    if refusal == (Refusal::Locked { reason: LockReason::CustomerHold }) {
+        return Some(("/pause", "See the pause"));
+    }
     refusal.money_helps().then_some(("/pay", "Pay now"))
 }
 

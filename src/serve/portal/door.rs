@@ -17,7 +17,7 @@ use tower::ServiceExt;
 
 use super::captive::Captive;
 use super::form::Tokens;
-use super::money::{bills, change, order, pay, wallet};
+use super::money::{bills, change, order, pause, pay, top_up, wallet};
 use super::page::{self, Shell};
 use super::{
     PAGES, Parts, Portal, Shared, account, capport, certificate, devices, pay_return, plans, signup, visit,
@@ -104,6 +104,8 @@ fn pages() -> Router<Portal> {
         .route("/receipt/{id}/pdf", get(bills::receipt_pdf))
         .route("/wallet", get(wallet::show).post(wallet::switch))
         .route("/wallet/send", post(wallet::send))
+        .route("/topup", get(top_up::show))
+        .route("/pause", get(pause::show).post(pause::change))
         .route("/plans/change", get(change::show).post(change::change))
         .route("/pay/return", get(pay_return::back))
         .route("/pay/status", get(pay_return::status))

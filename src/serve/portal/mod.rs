@@ -16,7 +16,7 @@
 //! | `voucher` | `/voucher` |
 //! | `account` | `/status`, `/customer` |
 //! | `devices` | `/devices` |
-//! | `money` | `/pay`, `/orders/{id}`, `/invoices`, `/payments`, `/receipt/{id}`, `/wallet`, `/plans/change` |
+//! | `money` | `/pay`, `/orders/{id}`, `/invoices`, `/payments`, `/receipt/{id}`, `/wallet`, `/topup`, `/pause`, `/plans/change` |
 //! | `pay_return` | `/pay/return`, `/pay/status` |
 //! | `capport` | `/capport/api` (RFC 8908) |
 //!
@@ -131,6 +131,8 @@ const PAGES: &[&str] = &[
     "/payments",
     "/wallet",
     "/plans/change",
+    "/topup",
+    "/pause",
     "/pay/return",
     "/pay/status",
 ];

@@ -180,6 +180,8 @@ pub(super) struct MoneyCard {
     pub(super) owed: Option<String>,
     pub(super) due: Option<String>,
     pub(super) has_service: bool,
+    pub(super) can_add: bool,
+    pub(super) can_pause: bool,
 }
 
 /// Data that is left.

@@ -121,6 +121,13 @@ pub(super) fn near(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     at.strftime(form).to_string()
 }
 
+/// The same in the middle of a sentence.
+pub(super) fn near_in(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+    let said = near(at, now, zone);
+    let is_word = ["Today", "Tomorrow", "Yesterday"].iter().any(|word| said.starts_with(word));
+    if is_word { said.to_lowercase() } else { said }
+}
+
 /// `Thu 26 Nov 2026, 15:20` where the site is.
 pub(super) fn moment(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%a %-d %b %Y, %H:%M").to_string()
@@ -129,6 +136,11 @@ pub(super) fn moment(at: Timestamp, zone: &TimeZone) -> String {
 /// `15:20` where the site is.
 pub(super) fn clock(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%H:%M").to_string()
+}
+
+/// `30 days`.
+pub(super) fn days(days: u32) -> String {
+    counted(days.into(), "day")
 }
 
 /// `30 days`.
@@ -216,12 +228,12 @@ pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
         Refusal::QuotaSpent => Told::alert(
             "Your data is used up",
             "All the data of this period has been used.",
-            "Renew your plan here, or wait for your next period.",
+            "Buy more or renew your plan here, or wait for your next period.",
         ),
         Refusal::TimeSpent => Told::alert(
             "Your time is used up",
             "All the time online of this period has been used.",
-            "Renew your plan with the people who run this network, or wait for your next period.",
+            "Buy more or renew your plan here, or wait for your next period.",
         ),
         Refusal::DeviceLimit { limit } => Told::alert(
             "Too many devices",
@@ -288,7 +300,7 @@ fn locked(reason: LockReason) -> Told {
             "It goes on with the next period.",
         ),
         LockReason::CustomerHold => {
-            Told::note("Paused", "Your service is on hold because you asked for it.", ASK)
+            Told::note("Paused", "Your service is on hold because you asked for it.", RESUME)
         }
         LockReason::Admin | LockReason::Fraud | LockReason::System => {
             Told::alert("Service locked", "The people who run this network have stopped your service.", ASK)
@@ -319,6 +331,7 @@ pub(super) fn unconnected(why: &Unconnected, zone: &TimeZone) -> Told {
 }
 
 const PAY: &str = "Pay here, or pay the people who run this network. Then refresh this page.";
+const RESUME: &str = "End the pause here, or ask the people who run this network.";
 const ASK: &str = "Please ask the people who run this network.";
 
 #[cfg(test)]
@@ -358,6 +371,9 @@ mod tests {
         let said = |at: &str| near(at.parse().unwrap(), "2026-11-26T22:30:00Z".parse().unwrap(), &zone);
         assert_eq!(said("2026-11-26T08:00:00Z"), "Today, 09:00");
         assert_eq!(said("2026-11-26T23:30:00Z"), "Tomorrow, 00:30");
+        let within = |at: &str| near_in(at.parse().unwrap(), "2026-11-26T22:30:00Z".parse().unwrap(), &zone);
+        assert_eq!(within("2026-11-26T23:30:00Z"), "tomorrow, 00:30");
+        assert_eq!(within("2026-12-26T08:00:00Z"), "Sat 26 Dec, 09:00");
         assert_eq!(said("2026-11-25T22:59:00Z"), "Yesterday, 23:59");
         assert_eq!(said("2026-12-26T08:00:00Z"), "Sat 26 Dec, 09:00");
         assert_eq!(said("2027-01-02T08:00:00Z"), "2 Jan 2027, 09:00");

@@ -7,6 +7,8 @@
 //! | `bills` | `/invoices`, `/payments`, receipts, and their PDF |
 //! | `wallet` | `/wallet`: balance, automatic renewal, money for a friend |
 //! | `change` | `/plans/change` |
+//! | `pause` | `/pause`: a pause of one's own, and its end |
+//! | `top_up` | `/topup`: more data or time for the running period |
 //!
 //! All of them are served to captive devices too: whoever is suspended can pay. The one rule: what is paid is an
 //! order whose price was fixed before, so that a button pressed twice pays once.
@@ -14,7 +16,9 @@
 pub(super) mod bills;
 pub(super) mod change;
 pub(super) mod order;
+pub(super) mod pause;
 pub(super) mod pay;
+pub(super) mod top_up;
 pub(super) mod wallet;
 
 use askama::Template;

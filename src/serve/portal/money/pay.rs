@@ -40,6 +40,7 @@ pub(in crate::serve::portal) async fn show(State(portal): State<Portal>, asked: 
     if let Some(one) = service.filter(|one| is_bought_before(one)) {
         cards.extend(renewal(&portal, &asked, owner, one).await);
     }
+    cards.extend(service.filter(|one| one.can_add()).map(|_| more()));
     cards.push(top_up(&portal, &asked, &stands));
     let page_ = MoneyPage {
         shell: portal.shell(),
@@ -58,7 +59,7 @@ fn is_bought_before(one: &AccountService) -> bool {
 fn bills(portal: &Portal, asked: &Asked, stands: &Overview) -> Card {
     let due = stands.due_at.map(|at| {
         let word = if at <= asked.now { "It was due" } else { "It is due" };
-        format!("{word}: {}.", words::near(at, asked.now, &portal.zone))
+        format!("{word}: {}.", words::near_in(at, asked.now, &portal.zone))
     });
     Card {
         title: "Your bills".to_owned(),
@@ -76,7 +77,7 @@ async fn renewal(portal: &Portal, asked: &Asked, owner: SubscriberId, one: &Acco
     let (_, quote) = priced.ok()?;
     let until = one.period.1.map(|at| {
         let word = if at <= asked.now { "Paid until" } else { "Paid for until" };
-        format!("{word} {}.", words::near(at, asked.now, &portal.zone))
+        format!("{word} {}.", words::near_in(at, asked.now, &portal.zone))
     });
     let period = words::validity(Some(one.service.terms.period()));
     let word = if is_first_purchase(&one.service, None) { "Buy" } else { "Renew" };
@@ -88,6 +89,15 @@ async fn renewal(portal: &Portal, asked: &Asked, owner: SubscriberId, one: &Acco
         forms: vec![renew],
         ..Card::default()
     })
+}
+
+fn more() -> Card {
+    Card {
+        title: "More data or time".to_owned(),
+        soft: vec!["For the period that runs.".to_owned()],
+        links: vec![Link::quiet("/topup", "See what there is")],
+        ..Card::default()
+    }
 }
 
 fn top_up(portal: &Portal, asked: &Asked, stands: &Overview) -> Card {
