@@ -15,11 +15,14 @@ use books::Books;
 use dotmac_edge::base::clock::Clock;
 use dotmac_edge::base::entropy::Entropy;
 use dotmac_edge::base::secret::Secret;
-use dotmac_edge::billing::Settings;
-use dotmac_edge::domain::ids::{MessageId, SubscriberId};
+use dotmac_edge::billing::notices::Notices;
+use dotmac_edge::billing::{Settings, Wish};
+use dotmac_edge::domain::ids::{MessageId, ServiceId, SessionId, SubscriberId};
 use dotmac_edge::domain::language::Language;
 use dotmac_edge::domain::message::{Channel, Delivery, Kind, Message, Recipient, Stage};
 use dotmac_edge::domain::money::{Currency, Money};
+use dotmac_edge::domain::plan::ValidityUnit;
+use dotmac_edge::domain::session::Session;
 use dotmac_edge::domain::text::{Email, Phone};
 use dotmac_edge::notify::send::MOST_AN_HOUR;
 use dotmac_edge::notify::sms::africastalking::AfricasTalking;
@@ -28,13 +31,12 @@ use dotmac_edge::notify::sms::termii::Termii;
 use dotmac_edge::notify::sms::twilio::Twilio;
 use dotmac_edge::notify::sms::{Provider, Sms};
 use dotmac_edge::notify::{
-    Addressee, Bulletin, Carrier as Sender, Confirmation, News, Notice, Post, QuietHours, Rules, Security,
-    Sent, Smtp, SmtpSettings,
+    Addressee, Bulletin, Carrier as Sender, Confirmation, News, Notice, Post, QuietHours, Rules, Sent,
 };
 use dotmac_edge::store::contract::{
     Collection, CollectionSpec, IndexSpec, IndexValue, Page, Range, SealKind, Unit,
 };
-use dotmac_edge::store::tables::Messages;
+use dotmac_edge::store::tables::{Messages, Sessions};
 use dotmac_edge::store::vault::Vault;
 use dotmac_edge::store::{Options, Registration, SealKey, Store, tables};
 use jiff::civil::Time;
@@ -425,11 +427,7 @@ async fn nobody_gets_more_than_some_messages_an_hour() {
 }
 
 fn mail_to(port: u16) -> Sender {
-    let from = "Lekki WiFi <wifi@example.net>".to_owned();
-    let host = "127.0.0.1".to_owned();
-    Sender::Mail(
-        Smtp::new(SmtpSettings { host, port, security: Security::Plain, login: None, from }).unwrap(),
-    )
+    support::desk::mail(port)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -584,6 +582,153 @@ async fn money_and_what_is_told_of_it_are_one_commit() {
     let receipts = lab.all().await.iter().filter(|one| one.kind == Kind::Receipt).count();
     assert_eq!((receipts, lab.send(morning()).await.sent), (2, 1));
     books.must_be_right().await;
+}
+
+/// Books over a lab's store that tell by its queue.
+fn telling(lab: &Lab) -> Books {
+    let zone = jiff::tz::TimeZone::get("Africa/Lagos").unwrap();
+    let settings = Settings::plain(Currency::parse("NGN").unwrap(), zone);
+    let mut books = Books::over(lab.store.clone(), &settings);
+    books.billing = books.billing.clone().telling(lab.bulletin.clone());
+    books
+}
+
+/// A look as after a start: what was told before is known from the store alone.
+async fn look(books: &Books, now: Timestamp) -> u64 {
+    Notices::new(books.billing.till.clone()).run(now).await.unwrap().told
+}
+
+async fn count(lab: &Lab, kind: Kind) -> usize {
+    lab.all().await.iter().filter(|one| one.kind == kind).count()
+}
+
+async fn open_session(books: &Books, service: ServiceId, now: Timestamp) -> SessionId {
+    let id: SessionId = "0199c0de-0000-7000-8000-0000000000cc".parse().unwrap();
+    let session: Session = serde_json::from_value(json!({
+        "id": id, "nas_id": "0199c0de-0000-7000-8000-0000000000dd", "acct_session_id": "1", "service_id": service,
+        "username": "user1", "reported_from": "192.0.2.1", "opened_at": now, "opened_by": "start",
+    }))
+    .unwrap();
+    books.store.commit(Unit::natural().create::<Sessions>(&id, &session).unwrap()).await.unwrap();
+    id
+}
+
+async fn renew(books: &Books, ada: SubscriberId, service: ServiceId, now: Timestamp) {
+    let order = books.order(ada, Wish::Period(service), now).await.unwrap();
+    books.billing.till.pay_from_wallet(order.id, ada, None, now).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_that_will_not_do_is_told_of_days_before_once_and_a_restart_changes_nothing() {
+    let server = MailServer::start().await;
+    let quiet = QuietHours::new(Time::constant(21, 0, 0, 0), Time::constant(7, 0, 0, 0));
+    let lab = Lab::proven(vec![mail_to(server.port)], Rules { quiet, ..Rules::default() }).await;
+    let ada = lab.subscriber(json!({ "email": "ada@example.net" })).await;
+    let books = telling(&lab);
+    let month = Some((1, ValidityUnit::Months));
+    let service = books.service(ada, books::terms(10_000, month), morning()).await;
+    books.cash(ada, 10_000, morning()).await;
+    renew(&books, ada, service, morning()).await;
+    // Paid until 1 April; a second before three days remain nothing is said.
+    assert_eq!(look(&books, books::at("2026-03-29T08:59:59Z")).await, 0);
+    let night = books::at("2026-03-29T22:00:00Z");
+    assert_eq!(look(&books, night).await, 1);
+    for _ in 0..3 {
+        assert_eq!(look(&books, later(night, 60)).await, 0, "once, also after a restart");
+    }
+    lab.post.send_by(Channel::Mail, night).await.unwrap();
+    let low =
+        || server.mails().into_iter().filter(|mail| mail.header("Subject") == ["Your wallet is low"]).count();
+    assert_eq!(low(), 0, "nobody is woken for it");
+    lab.post.send_by(Channel::Mail, books::at("2026-03-30T06:00:00Z")).await.unwrap();
+    assert_eq!(low(), 1);
+    let mail = server.to("ada@example.net");
+    assert!(mail.text.contains("is renewed on 1 April 2026 for NGN 100.00"), "{}", mail.text);
+    assert!(mail.text.contains("your wallet holds NGN 0.00"), "{}", mail.text);
+    let till = &books.billing.till;
+    till.run_cycle(books::at("2026-04-01T08:58:00Z")).await.unwrap();
+    assert_eq!(count(&lab, Kind::LowBalance).await, 1, "what was told is not told again at the end");
+    till.run_cycle(books::at("2026-04-01T09:00:00Z")).await.unwrap();
+    assert_eq!(count(&lab, Kind::RenewalFailed).await, 1);
+
+    // Of the next period it is told again, and of one that the wallet can pay nothing.
+    books.cash(ada, 10_000, books::at("2026-04-02T09:00:00Z")).await;
+    till.run_cycle(books::at("2026-04-02T09:00:00Z")).await.unwrap();
+    assert_eq!(look(&books, books::at("2026-05-01T09:00:00Z")).await, 1);
+    books.cash(ada, 30_000, books::at("2026-05-01T10:00:00Z")).await;
+    till.run_cycle(books::at("2026-05-02T09:00:00Z")).await.unwrap();
+    assert_eq!(look(&books, books::at("2026-06-01T09:00:00Z")).await, 0);
+    assert_eq!(count(&lab, Kind::LowBalance).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_trial_is_told_days_before_once() {
+    let carrier = Carrier::start().await;
+    let lab = Lab::proven(plain(carrier.port, key()), Rules::default()).await;
+    let ada = lab.subscriber(json!({ "phone": "08012345678" })).await;
+    let books = telling(&lab);
+    let mut terms = books::terms(10_000, Some((1, ValidityUnit::Months)));
+    terms.billing.trial_days = 7;
+    let service = books.service(ada, terms, morning()).await;
+    assert!(books.billing.till.begin_trial(service, ada, morning()).await.unwrap());
+    books.billing.till.run_cycle(morning()).await.unwrap();
+    assert_eq!(look(&books, books::at("2026-03-05T08:59:59Z")).await, 0);
+    assert_eq!(look(&books, books::at("2026-03-05T09:00:00Z")).await, 1);
+    assert_eq!(look(&books, books::at("2026-03-06T09:00:00Z")).await, 0);
+    lab.send(books::at("2026-03-05T09:00:00Z")).await;
+    let text = carrier.taken().pop().unwrap().text;
+    assert!(text.contains("ends on 8 March 2026") && text.contains("NGN 100.00"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_fifths_and_all_of_a_plan_are_told_once_each_and_a_top_up_counts_anew() {
+    let carrier = Carrier::start().await;
+    let lab = Lab::proven(plain(carrier.port, key()), Rules::default()).await;
+    let ada = lab.subscriber(json!({ "phone": "08012345678" })).await;
+    let books = telling(&lab);
+    let mut terms = books::terms(10_000, Some((1, ValidityUnit::Months)));
+    terms.data_allowance = Some(1_000_000_000);
+    terms.usage = serde_json::from_value(json!({ "top_ups": [{
+        "code": "boost", "name": "1 GB", "price": { "minor": 5_000, "currency": "NGN" },
+        "octets": 1_000_000_000 }] }))
+    .unwrap();
+    let service = books.service(ada, terms, morning()).await;
+    books.cash(ada, 60_000, morning()).await;
+    renew(&books, ada, service, morning()).await;
+    let now = later(morning(), 3_600);
+    books.use_up(service, 799_999_999, now).await;
+    assert_eq!(look(&books, now).await, 0);
+    books.use_up(service, 1, now).await;
+    assert_eq!((look(&books, now).await, look(&books, now).await), (1, 0));
+    books.use_up(service, 200_000_000, now).await;
+    assert_eq!((look(&books, now).await, look(&books, now).await), (1, 0));
+    lab.send(now).await;
+    let texts: Vec<String> = carrier.taken().into_iter().map(|one| one.text).collect();
+    let has = |part: &str| texts.iter().filter(|text| text.contains(part)).count();
+    assert_eq!((has("80% of"), has("is used up for this period")), (1, 1), "{texts:?}");
+
+    let order = books.order(ada, Wish::TopUp(service, "boost".into()), now).await.unwrap();
+    books.billing.till.pay_from_wallet(order.id, ada, None, now).await.unwrap();
+    books.billing.till.pay_from_wallet(order.id, ada, None, now).await.unwrap();
+    assert_eq!(count(&lab, Kind::TopUp).await, 1, "what was bought is told once");
+    lab.send(now).await;
+    let text = carrier.taken().pop().unwrap().text;
+    assert!(text.contains("1 GB was added for NGN 50.00. It counts until 1 April 2026"), "{text}");
+    assert_eq!(look(&books, now).await, 0, "half of it is used");
+    books.use_up(service, 600_000_000, now).await;
+    assert_eq!((look(&books, now).await, look(&books, now).await), (1, 0));
+
+    // In a run that goes on, whoever is and whoever was online at the last look is looked at.
+    let mut notices = Notices::new(books.billing.till.clone());
+    notices.run(now).await.unwrap();
+    assert_eq!(notices.run(now).await.unwrap().looked_at, 0);
+    let session = open_session(&books, service, now).await;
+    assert_eq!(notices.run(now).await.unwrap().looked_at, 1);
+    books.store.commit(Unit::natural().delete::<Sessions>(&session)).await.unwrap();
+    books.use_up(service, 400_000_000, now).await;
+    assert_eq!(notices.run(now).await.unwrap().told, 1, "it was cut since, and is told why");
+    assert_eq!(notices.run(now).await.unwrap().looked_at, 0);
+    assert_eq!((count(&lab, Kind::QuotaLow).await, count(&lab, Kind::QuotaSpent).await), (2, 2));
 }
 
 /// Messages as they were kept when every one was a mail.

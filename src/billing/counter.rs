@@ -247,6 +247,7 @@ impl Till {
             }
             Purchase::Period { .. } | Purchase::TopUp { .. } | Purchase::ChangePlan { .. } => {
                 let done = self.shop.fulfil(&mut leaf, &mut Numbers::default(), &order, now).await?;
+                self.tell_topped_up(&mut leaf, &done, now).await?;
                 (done, total)
             }
         };

@@ -274,10 +274,13 @@ impl Till {
             leaf.change(|unit| Ok(unit.event("subscription.renewal_failed", id, payload)))?;
             let (plan, amount, balance) = (terms.name.to_string(), quote.total, has);
             let news = match end.filter(|end| *end > now) {
-                Some(at) => News::LowBalance { plan, amount, balance, at },
-                None => News::RenewalFailed { plan, amount, balance, until: end.unwrap_or(now) },
+                Some(at) if self.has_told_of(id, at).await? => None,
+                Some(at) => Some(News::LowBalance { plan, amount, balance, at }),
+                None => Some(News::RenewalFailed { plan, amount, balance, until: end.unwrap_or(now) }),
             };
-            self.news(leaf, subscriber_id, news, now).await;
+            if let Some(news) = news {
+                self.news(leaf, subscriber_id, news, now).await;
+            }
             return Ok(Turn::Refused);
         }
         let zone = &self.settings.zone;

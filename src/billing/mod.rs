@@ -21,6 +21,7 @@ pub mod fault;
 pub mod grant;
 pub mod inbox;
 pub mod looking;
+pub mod notices;
 pub mod own;
 pub mod own_pause;
 mod pause;

@@ -220,6 +220,9 @@ impl Till {
         open.write(&mut leaf, now).await?;
         let reference = payment.reference.clone();
         self.news(&mut leaf, subscriber, News::Receipt { amount, at: now, reference }, now).await;
+        if let Some(order) = &order {
+            self.tell_topped_up(&mut leaf, order, now).await?;
+        }
         self.tell_restored(&mut leaf, now).await?;
         if to_wallet.minor > 0 {
             self.wake_renewals(&mut leaf, subscriber, now).await?;

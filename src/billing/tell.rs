@@ -11,6 +11,7 @@ use crate::domain::dunning::Step;
 use crate::domain::ids::SubscriberId;
 use crate::domain::invoice::InvoiceStanding;
 use crate::domain::money::Money;
+use crate::domain::order::{Order, OrderStatus, Purchase};
 use crate::notify::bulletin::Notice;
 use crate::notify::news::News;
 use crate::store::contract::Unit;
@@ -37,6 +38,28 @@ impl Till {
             let (owner, plan) = (contract.service.subscriber_id, contract.service.terms.name.to_string());
             self.news(leaf, owner, News::Restored { plan }, now).await;
         }
+        Ok(())
+    }
+
+    /// Tells of more data or time that an order has just added; of what has no end, the receipt tells.
+    pub(super) async fn tell_topped_up(
+        &self,
+        leaf: &mut Leaf,
+        order: &Order,
+        now: Timestamp,
+    ) -> Result<(), BillingError> {
+        let Purchase::TopUp { service_id, .. } = &order.purchase else { return Ok(()) };
+        if order.status != OrderStatus::Fulfilled {
+            return Ok(());
+        }
+        let source = format!("order:{}", order.id);
+        let top_ups = &leaf.contract(*service_id, now).await?.service.extras.top_ups;
+        let bought = top_ups.iter().find(|one| one.source == source);
+        let (Some(until), Some(line)) = (bought.and_then(|one| one.until), order.quote.lines.first()) else {
+            return Ok(());
+        };
+        let news = News::TopUp { what: line.description.clone(), amount: order.total(), until };
+        self.news(leaf, order.subscriber_id, news, now).await;
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::audit::LinkAudit;
 use super::desk::SendMail;
 use super::disk::Disk;
-use super::money::{Dun, EndOrders, Resume, TurnSubscriptions};
+use super::money::{Dun, EndOrders, Resume, Tell, TurnSubscriptions};
 use super::payments::AskAboutPayments;
 use super::vouchers::CarryVouchersOn;
 use crate::access::Access;
@@ -20,6 +20,7 @@ use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
 use crate::base::health::{Health, Severity, Warning};
 use crate::base::jobs::{Activator, Job, Jobs, NameTaken, Outcome, Report};
+use crate::billing::notices::Notices;
 use crate::catalogue::provision::Provisioning;
 use crate::domain::message::Channel;
 use crate::domain::nas::MessageAuthenticatorPolicy;
@@ -76,6 +77,7 @@ pub(super) fn start(
         clock: (*clock).clone(),
         health: health.clone(),
     };
+    let tell = Tell { notices: Notices::new(app.billing.till.clone()) };
     let people = app.people.clone();
     let chain = LinkAudit { people, health: health.clone(), looked_at: None };
     let watch = Watch { access, people: app.people.clone(), store: store.clone(), disk, health };
@@ -88,6 +90,7 @@ pub(super) fn start(
         jobs.start(resume, (*paid).clone(), now, (*clock).clone(), stop.clone())?,
         jobs.start(orders, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(dun, Activator::new(), now, (*clock).clone(), stop.clone())?,
+        jobs.start(tell, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(chain, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(watch, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(sms, post.activator(Channel::Sms), now, (*clock).clone(), stop.clone())?,

@@ -10,6 +10,7 @@ use crate::base::entropy::Entropy;
 use crate::base::health::{Health, Severity, Warning};
 use crate::base::jobs::{Activator, Job, Outcome, Report};
 use crate::billing::dunning::{ClockWatch, DunningRun};
+use crate::billing::notices::Notices;
 use crate::billing::settings::Caps;
 use crate::billing::{Billing, BillingError, Settings, Till};
 use crate::catalogue::Catalogue;
@@ -155,6 +156,31 @@ impl Job for TurnSubscriptions {
                 });
                 Report::new(Outcome::Failed, error.to_string())
             }
+        }
+    }
+}
+
+/// Tells of what comes: a trial that ends, a wallet that will not do, a plan that is used up.
+pub(super) struct Tell {
+    pub(super) notices: Notices,
+}
+
+impl Job for Tell {
+    fn name(&self) -> &'static str {
+        "notices"
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    async fn run(&mut self, now: Timestamp) -> Report {
+        match self.notices.run(now).await {
+            Ok(run) => {
+                let told = format!("{} looked at, {} told", run.looked_at, run.told);
+                Report::new(if run.told == 0 { Outcome::Idle } else { Outcome::Done }, told)
+            }
+            Err(error) => Report::new(Outcome::Failed, error.to_string()),
         }
     }
 }

@@ -191,11 +191,15 @@ pub enum Kind {
     TrialEnding,
     /// Data or time was added.
     TopUp,
+    /// Most of what the plan holds for the period is used.
+    QuotaLow,
+    /// All of it is.
+    QuotaSpent,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::SignupCode,
         Self::SignupKnown,
         Self::ChannelTest,
@@ -215,6 +219,8 @@ impl Kind {
         Self::PasswordChanged,
         Self::TrialEnding,
         Self::TopUp,
+        Self::QuotaLow,
+        Self::QuotaSpent,
     ];
 
     /// The name in API, store and templates.
@@ -240,6 +246,8 @@ impl Kind {
             Self::PasswordChanged => "password-changed",
             Self::TrialEnding => "trial-ending",
             Self::TopUp => "top-up",
+            Self::QuotaLow => "quota-low",
+            Self::QuotaSpent => "quota-spent",
         }
     }
 
@@ -271,7 +279,9 @@ impl Kind {
             | Self::LowBalance
             | Self::Renewed
             | Self::RenewalFailed
-            | Self::TrialEnding => Priority::ByDay,
+            | Self::TrialEnding
+            | Self::QuotaLow
+            | Self::QuotaSpent => Priority::ByDay,
         }
     }
 
@@ -294,7 +304,9 @@ impl Kind {
             | Self::RenewalFailed
             | Self::PasswordChanged
             | Self::TrialEnding
-            | Self::TopUp => false,
+            | Self::TopUp
+            | Self::QuotaLow
+            | Self::QuotaSpent => false,
         }
     }
 
@@ -319,7 +331,9 @@ impl Kind {
             | Self::Voucher
             | Self::PasswordChanged
             | Self::TrialEnding
-            | Self::TopUp => true,
+            | Self::TopUp
+            | Self::QuotaLow
+            | Self::QuotaSpent => true,
         }
     }
 }

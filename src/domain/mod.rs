@@ -40,6 +40,7 @@ pub mod subscriber;
 pub mod subscription;
 pub mod tax;
 pub mod text;
+pub mod told;
 pub mod usage_terms;
 pub mod voucher;
 pub mod voucher_code;

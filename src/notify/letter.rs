@@ -148,6 +148,7 @@ const fn page(kind: Kind) -> &'static str {
         | Kind::PasswordChanged
         | Kind::TrialEnding
         | Kind::TopUp => "/customer",
+        Kind::QuotaLow | Kind::QuotaSpent => "/topup",
     }
 }
 
@@ -222,6 +223,8 @@ mod tests {
             News::Voucher { code, until, .. } => News::Voucher { plan: text(), code, until },
             News::TrialEnding { amount, until, .. } => News::TrialEnding { plan: text(), amount, until },
             News::TopUp { amount, until, .. } => News::TopUp { what: text(), amount, until },
+            News::QuotaLow { percent, .. } => News::QuotaLow { plan: text(), percent },
+            News::QuotaSpent { .. } => News::QuotaSpent { plan: text() },
             other @ (News::SignupKnown { .. }
             | News::ChannelTest { .. }
             | News::Throttled { .. }

@@ -166,6 +166,18 @@ pub enum News {
         /// Until when it counts.
         until: Timestamp,
     },
+    /// Most of what the plan holds for the period is used.
+    QuotaLow {
+        /// The plan's name.
+        plan: String,
+        /// How much of it, of a hundred.
+        percent: u8,
+    },
+    /// All that the plan holds for the period is used.
+    QuotaSpent {
+        /// The plan's name.
+        plan: String,
+    },
 }
 
 /// Parts of a text: which of them a message has follows from its channel.
@@ -212,6 +224,8 @@ impl News {
             Self::PasswordChanged { .. } => Kind::PasswordChanged,
             Self::TrialEnding { .. } => Kind::TrialEnding,
             Self::TopUp { .. } => Kind::TopUp,
+            Self::QuotaLow { .. } => Kind::QuotaLow,
+            Self::QuotaSpent { .. } => Kind::QuotaSpent,
         }
     }
 
@@ -238,7 +252,9 @@ impl News {
             | Self::RenewalFailed { .. }
             | Self::Voucher { .. }
             | Self::PasswordChanged { .. }
-            | Self::TopUp { .. } => later(OLD_NEWS),
+            | Self::TopUp { .. }
+            | Self::QuotaLow { .. }
+            | Self::QuotaSpent { .. } => later(OLD_NEWS),
         }
     }
 
@@ -271,7 +287,10 @@ impl News {
             Self::Throttled { amount } | Self::Garden { amount } | Self::Suspended { amount } => {
                 vec![("amount", money(amount))]
             }
-            Self::Restored { plan } => vec![("plan", clean(plan))],
+            Self::Restored { plan } | Self::QuotaSpent { plan } => vec![("plan", clean(plan))],
+            Self::QuotaLow { plan, percent } => {
+                vec![("plan", clean(plan)), ("percent", percent.to_string())]
+            }
             Self::Terminated { plan, amount } => vec![("plan", clean(plan)), ("amount", money(amount))],
             Self::LowBalance { plan, amount, balance, at: when }
             | Self::RenewalFailed { plan, amount, balance, until: when } => vec![
@@ -321,6 +340,8 @@ impl News {
             Kind::PasswordChanged => Self::PasswordChanged { at },
             Kind::TrialEnding => Self::TrialEnding { plan, amount, until },
             Kind::TopUp => Self::TopUp { what, amount, until },
+            Kind::QuotaLow => Self::QuotaLow { plan, percent: 80 },
+            Kind::QuotaSpent => Self::QuotaSpent { plan },
         }
     }
 }

@@ -77,6 +77,7 @@ pub mod messages;
 pub mod money;
 pub mod payment_events;
 pub mod staff;
+pub mod told;
 pub mod vouchers;
 pub mod waiting;
 pub mod webhooks;
@@ -344,6 +345,7 @@ pub fn all() -> Vec<Registration> {
     all.extend(payment_events::all());
     all.extend(waiting::all());
     all.extend(staff::all());
+    all.extend(told::all());
     all.extend(webhooks::all());
     all
 }

@@ -229,3 +229,23 @@ top-up =
 
         { $site }
     .sms = { $site }: { $what } was added for { $amount }. It counts until { $date }.
+
+quota-low =
+    .subject = { $percent }% of your plan is used
+    .mail =
+        You have used { $percent }% of what "{ $plan }" holds for this period.
+
+        More data or time: { $link }
+
+        { $site }
+    .sms = { $site }: { $percent }% of "{ $plan }" is used for this period. More: { $link }
+
+quota-spent =
+    .subject = Your plan is used up
+    .mail =
+        What "{ $plan }" holds for this period is used up.
+
+        More data or time: { $link }
+
+        { $site }
+    .sms = { $site }: "{ $plan }" is used up for this period. More: { $link }

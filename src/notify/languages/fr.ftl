@@ -222,3 +222,23 @@ top-up =
 
         { $site }
     .sms = { $site } : { $what } ajouté pour { $amount }. Valable jusqu'au { $date }.
+
+quota-low =
+    .subject = { $percent } % de votre forfait sont utilisés
+    .mail =
+        Vous avez utilisé { $percent } % de ce que « { $plan } » contient pour cette période.
+
+        Plus de données ou de temps : { $link }
+
+        { $site }
+    .sms = { $site } : { $percent } % de "{ $plan }" sont utilisés pour cette période. Plus : { $link }
+
+quota-spent =
+    .subject = Votre forfait est épuisé
+    .mail =
+        Ce que « { $plan } » contient pour cette période est épuisé.
+
+        Plus de données ou de temps : { $link }
+
+        { $site }
+    .sms = { $site } : "{ $plan }" est épuisé pour cette période. Plus : { $link }

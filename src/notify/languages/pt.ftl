@@ -222,3 +222,23 @@ top-up =
 
         { $site }
     .sms = { $site }: { $what } acrescentado por { $amount }. Vale até { $date }.
+
+quota-low =
+    .subject = { $percent }% do seu plano está usado
+    .mail =
+        Já usou { $percent }% do que "{ $plan }" tem para este período.
+
+        Mais dados ou tempo: { $link }
+
+        { $site }
+    .sms = { $site }: { $percent }% de "{ $plan }" está usado neste período. Mais: { $link }
+
+quota-spent =
+    .subject = O seu plano esgotou-se
+    .mail =
+        O que "{ $plan }" tem para este período esgotou-se.
+
+        Mais dados ou tempo: { $link }
+
+        { $site }
+    .sms = { $site }: "{ $plan }" esgotou-se neste período. Mais: { $link }

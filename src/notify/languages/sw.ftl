@@ -222,3 +222,23 @@ top-up =
 
         { $site }
     .sms = { $site }: { $what } imeongezwa kwa { $amount }. Inatumika hadi { $date }.
+
+quota-low =
+    .subject = Umetumia { $percent }% ya kifurushi chako
+    .mail =
+        Umetumia { $percent }% ya "{ $plan }" kwa kipindi hiki.
+
+        Ongeza data au muda: { $link }
+
+        { $site }
+    .sms = { $site }: umetumia { $percent }% ya "{ $plan }" kwa kipindi hiki. Ongeza: { $link }
+
+quota-spent =
+    .subject = Kifurushi chako kimeisha
+    .mail =
+        "{ $plan }" imeisha kwa kipindi hiki.
+
+        Ongeza data au muda: { $link }
+
+        { $site }
+    .sms = { $site }: "{ $plan }" imeisha kwa kipindi hiki. Ongeza: { $link }
