@@ -33,12 +33,23 @@ fn next_step(edge: &Edge) {
     edge.hand.advance(Duration::from_secs(31));
 }
 
+/// What a camera reads of a code that is drawn as an SVG image.
+fn scanned(svg: &str) -> String {
+    assert!(svg.starts_with("<svg xmlns=") && !svg.contains("href") && !svg.contains("script"), "{svg}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("code.svg");
+    std::fs::write(&path, svg).unwrap();
+    let said = std::process::Command::new("zbarimg").args(["--quiet", "--raw"]).arg(&path).output();
+    String::from_utf8(said.expect("zbarimg; run .ci/deps").stdout).unwrap().trim().to_owned()
+}
+
 /// Enrols whoever this client is: the secret and the recovery codes.
 async fn enrol(edge: &Edge, who: &Client) -> (String, Vec<String>) {
     let made = who.post("/api/v1/auth/mfa/setup", json!({ "current_password": PASSWORD })).await.expect(200);
     let secret = made["secret"].as_str().unwrap().to_owned();
     let link = made["otpauth_uri"].as_str().unwrap();
     assert!(link.starts_with("otpauth://totp/Lekki%20POP%201:") && link.contains(&secret), "{link}");
+    assert_eq!(scanned(made["qr_svg"].as_str().unwrap()), link, "a camera reads the same link");
     let confirmed = who.post("/api/v1/auth/mfa/confirm", json!({ "code": code_now(edge, &secret) })).await;
     let codes = confirmed.expect(200)["recovery_codes"].as_array().unwrap().clone();
     (secret, codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect())

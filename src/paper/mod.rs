@@ -118,6 +118,12 @@ pub fn voucher_sheet_pdf(
     vouchers::pdf(codes, layout, settings)
 }
 
+/// A text as a code for a phone's camera, an SVG image of its own; `None` for one that is too long.
+#[must_use]
+pub fn qr_image(text: &str) -> Option<String> {
+    qr::Code::of(text).map(|code| code.image())
+}
+
 /// The address of a page of the portal.
 fn address(settings: &PaperSettings, path: &str) -> Option<String> {
     settings.portal.as_ref().map(|origin| format!("{origin}{path}"))

@@ -35,6 +35,16 @@ impl Code {
 
     /// As SVG for a page, with the quiet border that scanners need.
     pub(super) fn svg(&self) -> String {
+        self.svg_with("class=\"qr\"")
+    }
+
+    /// The same as an image of its own.
+    pub(super) fn image(&self) -> String {
+        let pixels = (self.side + 2 * QUIET).saturating_mul(PIXELS);
+        self.svg_with(&format!("xmlns=\"http://www.w3.org/2000/svg\" width=\"{pixels}\" height=\"{pixels}\""))
+    }
+
+    fn svg_with(&self, attributes: &str) -> String {
         let whole = self.side + 2 * QUIET;
         let mut path = String::new();
         for (row, column, length) in &self.runs {
@@ -42,7 +52,7 @@ impl Code {
             let _ = write!(path, "M{} {}h{length}v1h-{length}z", column + QUIET, row + QUIET);
         }
         format!(
-            "<svg class=\"qr\" viewBox=\"0 0 {whole} {whole}\" role=\"img\" aria-label=\"QR code\" \
+            "<svg {attributes} viewBox=\"0 0 {whole} {whole}\" role=\"img\" aria-label=\"QR code\" \
              shape-rendering=\"crispEdges\"><path fill=\"#fff\" d=\"M0 0h{whole}v{whole}H0z\"/><path fill=\"#000\" \
              d=\"{path}\"/></svg>"
         )
@@ -51,6 +61,9 @@ impl Code {
 
 /// Light squares around a code.
 pub(super) const QUIET: u16 = 4;
+
+/// Of a square's side, where nothing else says how large the code is: a phone reads that from a screen.
+const PIXELS: u16 = 6;
 
 /// What joins a Wi-Fi network when a phone reads it; the format's own characters are escaped.
 pub(super) fn wifi(name: &str, password: Option<&str>) -> String {

@@ -130,8 +130,10 @@ pub struct FactorView {
 pub struct SetUpView {
     /// The secret, for typing.
     pub secret: String,
-    /// The same as a link, for a QR code.
+    /// The same as a link.
     pub otpauth_uri: String,
+    /// The link as a QR code, an SVG image: what an app's camera reads.
+    pub qr_svg: String,
 }
 
 /// Recovery codes; shown once.
@@ -185,6 +187,7 @@ async fn set_up(app: App, call: Call) -> Result<Answer, ApiError> {
         Answer::ok(&SetUpView {
             secret: text(&made.secret).to_owned(),
             otpauth_uri: text(&made.link).to_owned(),
+            qr_svg: crate::paper::qr_image(text(&made.link)).unwrap_or_default(),
         })
     };
     commit_answering(&app, &call, draft, render).await
