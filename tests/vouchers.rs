@@ -8,11 +8,18 @@ mod support;
 use std::collections::HashSet;
 use std::time::Duration;
 
+use dotmac_edge::base::secret::Secret;
 use dotmac_edge::domain::audit::Actor;
 use dotmac_edge::domain::ids::SubscriberId;
+use dotmac_edge::domain::message::Kind;
 use dotmac_edge::domain::voucher::VoucherRefusal;
 use dotmac_edge::domain::voucher_code::VoucherCode;
+use dotmac_edge::notify;
+use dotmac_edge::notify::sms::http::{Content, Http, Method};
+use dotmac_edge::notify::sms::{Provider, Sms};
 use dotmac_edge::reception::{RedeemError, Redeemed, Redeemer, nothing};
+use dotmac_edge::store::contract::{Page as StorePage, Range};
+use dotmac_edge::store::tables::Messages;
 use serde_json::{Value, json};
 use support::edge::Edge;
 use support::http::Client;
@@ -311,6 +318,70 @@ async fn rule_18_an_agent_pays_450_of_500_and_keeps_50() {
     assert!(use_code(&edge, code, None, "a phone").await.unwrap().is_first, "what was sold works");
     let lookup = ada.post("/api/v1/vouchers/lookup", json!({ "code": code })).await.expect(200);
     assert_eq!((&lookup["state"], &lookup["sold_by"]), (&json!("active"), &json!(id)));
+}
+
+/// SMS by a carrier of one's own on this port.
+fn sms_by(port: u16) -> Vec<notify::Carrier> {
+    let provider = Provider::Http(Http {
+        method: Method::Post,
+        url: format!("http://127.0.0.1:{port}/plain"),
+        headers: vec![("x-api-key".into(), "{secret}".into())],
+        body: r#"{"to": "{to}", "text": "{text}", "from": "{from}", "id": "{id}"}"#.into(),
+        content: Content::Json,
+        accepted: "\"queued\"".into(),
+        sender: "LEKKI".into(),
+        secret: Some(Secret::from_text(support::sms::KEY)),
+    });
+    vec![notify::Carrier::Sms(Sms::new(provider, Some("234".into())).unwrap())]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_sold_to_a_telephone_goes_there_once_and_stays_nowhere() {
+    let carrier = support::sms::Carrier::start().await;
+    let edge = Edge::with_carriers(sms_by(carrier.port)).await;
+    first_owner(&edge).await;
+    plan(&edge, "day", &json!({})).await;
+    let (ready, _) = batch(&edge, json!({ "name": "Till", "plan": "day", "for_sale": true })).await;
+    let (_, ada) = agent(&edge, "ada@example.net", "20.00").await;
+    let wish = json!({ "batch": ready["code"], "phone": "08012345678" });
+    let unproven = ada.post(SALES, wish.clone()).await.expect(201);
+    assert_eq!(unproven["sent_by_sms"], false, "an SMS that nobody has proven is not promised: {unproven}");
+    edge.post.send_due(edge.app.clock.now()).await.unwrap();
+    assert!(carrier.taken().is_empty());
+
+    let (_, owner) = edge.login("owner@example.net").await;
+    owner.post("/api/v1/channels/sms/test", json!({ "to": "+2348099999999" })).await.expect(202);
+    edge.post.send_due(edge.app.clock.now()).await.unwrap();
+    let text = carrier.taken().pop().unwrap().text;
+    let is_code = |word: &&str| word.len() == 8 && word.bytes().all(|one| one.is_ascii_digit());
+    let proof = text.split_whitespace().find(is_code).unwrap().to_owned();
+    owner.post("/api/v1/channels/sms/confirm", json!({ "code": proof })).await.expect(200);
+
+    let key = ada.header("idempotency-key", "sale-by-sms");
+    let sold = key.post(SALES, wish.clone()).await.expect(201);
+    assert_eq!(sold["sent_by_sms"], true, "{sold}");
+    key.post(SALES, wish).await.expect(201);
+    let code = sold["codes"][0]["code"].as_str().unwrap();
+    let waiting = || async {
+        let all = edge.app.store.scan::<Messages>(Range::All, StorePage::first(100)).await.unwrap().records;
+        all.into_iter().map(|one| one.body).filter(|one| one.kind == Kind::Voucher).collect::<Vec<_>>()
+    };
+    let held = waiting().await;
+    assert_eq!(held.len(), 1, "a repeat sells and sends nothing");
+    assert!(!serde_json::to_string(&held).unwrap().contains(code), "what waits is sealed");
+    edge.post.send_due(edge.app.clock.now()).await.unwrap();
+    let taken = carrier.taken().pop().unwrap();
+    assert!(taken.text.contains(code) && taken.to.ends_with("8012345678"), "{}", taken.text);
+    assert!(waiting().await[0].sealed_text.is_empty(), "and goes with its message");
+    edge.hand.advance(Duration::from_secs(60));
+    edge.post.send_due(edge.app.clock.now()).await.unwrap();
+    assert_eq!(carrier.taken().len(), 2, "once");
+    for path in ["/api/v1/messages", "/api/v1/audit", "/api/v1/voucher-sales"] {
+        let said = owner.get(path).await.expect(200).to_string();
+        assert!(!said.contains(code) && !said.contains(&code.replace('-', "")), "{path}");
+    }
+    let wrong = json!({ "batch": ready["code"], "phone": "not a number" });
+    assert!(ada.post(SALES, wrong).await.expect(422)["field_errors"]["phone"].is_array());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -165,6 +165,63 @@ fn a_code_is_a_login_at_a_nas_and_guessing_there_is_locked_out() {
     }
 }
 
+/// A login by `radius test`: whether it was accepted, and what it said.
+fn by_method(place: &Place, method: &str, name: &str, password: &str) -> (bool, String) {
+    use std::os::unix::fs::PermissionsExt;
+    let file = |name: &str, text: &str| {
+        let path = place.path(name);
+        std::fs::write(&path, format!("{text}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    };
+    let (secret, password) = (file("nas.secret", SECRET), file("typed", password));
+    let output = Command::new(env!("CARGO_BIN_EXE_dotmac-edge"))
+        .args(["radius", "test", &place.authentication.to_string(), "--method", method, "--user", name])
+        .args(["--attribute", "Calling-Station-Id=02-00-00-00-00-07", "--tries", "1"])
+        .arg("--secret-file")
+        .arg(secret)
+        .arg("--password-file")
+        .arg(password)
+        .output()
+        .unwrap();
+    let said =
+        [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    (output.status.success(), said)
+}
+
+#[test]
+fn a_code_nobody_used_before_is_a_login_by_pap_chap_and_both_versions_of_mschap() {
+    let place = Place::new();
+    let _daemon = place.start();
+    plan(&place, &json!({}));
+    let nas = json!({ "name": "hotspot-1", "address": "127.0.0.1", "kind": "mikrotik", "secret": SECRET });
+    place.post("/api/v1/nas-devices", nas).expect(201);
+    let codes = codes(&place, 5);
+    for (at, method) in ["pap", "chap", "mschapv1", "mschapv2"].into_iter().enumerate() {
+        // A wrong password uses nothing; the code by itself is a first use, and a login again after it.
+        let (accepted, said) = by_method(&place, method, &codes[at], "wrong");
+        assert!(!accepted, "{method}: {said}");
+        let state = "/api/v1/vouchers?state=active";
+        assert_eq!(place.get(state).expect(200)["total"], at, "{method}");
+        for typed in [&codes[at], &codes[at].replace('-', "").to_lowercase()] {
+            let (accepted, said) = by_method(&place, method, typed, typed);
+            assert!(accepted, "{method} with {typed}: {said}");
+        }
+        assert_eq!(place.get(state).expect(200)["total"], at + 1, "{method}");
+    }
+    // Under another name there is nothing to look a code up by: a hash is kept of each, and a challenge shows none.
+    for method in ["chap", "mschapv2"] {
+        assert!(!by_method(&place, method, "guest", &codes[4]).0, "{method}");
+    }
+    assert_eq!(place.get("/api/v1/vouchers?state=active").expect(200)["total"], 4);
+    std::thread::sleep(Duration::from_millis(2_500));
+    let events = place.get("/api/v1/auth-events?limit=500").expect(200);
+    let of_guest: Vec<_> =
+        events["items"].as_array().unwrap().iter().filter(|one| one["username"] == "guest").collect();
+    assert_eq!(of_guest.len(), 2, "{events}");
+    assert!(of_guest.iter().all(|one| one["reason"] == "unknown_user"), "{events}");
+}
+
 #[test]
 fn a_first_use_whose_answer_was_lost_to_a_kill_is_one_use() {
     let place = Place::new();
