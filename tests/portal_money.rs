@@ -7,6 +7,8 @@
 
 #[path = "support/browser.rs"]
 mod browser;
+#[path = "support/mock_gateway.rs"]
+mod mock_gateway;
 #[path = "support/portal_lab.rs"]
 mod portal_lab;
 mod support;
@@ -14,16 +16,21 @@ mod support;
 use std::process::Command;
 
 use browser::Phone;
+use dotmac_edge::base::secret::Secret;
+use dotmac_edge::billing::provider::{Provider, Providers, mpesa, paystack, wire};
 use dotmac_edge::domain::audit::Actor;
 use dotmac_edge::domain::coupon::CouponTerms;
 use dotmac_edge::domain::ids::SubscriberId;
 use dotmac_edge::domain::money::{Currency, Money};
+use dotmac_edge::domain::payment::{Payment, PaymentStatus};
 use dotmac_edge::domain::plan::{Validity, ValidityUnit};
 use dotmac_edge::domain::text::{Code, Line};
 use dotmac_edge::domain::usage_terms::{TopUpOffer, UsageTerms};
-use dotmac_edge::store::contract::{Page as StorePage, Range};
+use dotmac_edge::store::contract::{Page as StorePage, Range, Unit};
 use dotmac_edge::store::tables::Subscribers;
-use jiff::Timestamp;
+use dotmac_edge::store::tables::money::{Orders, Payments};
+use jiff::{SignedDuration, Timestamp};
+use mock_gateway::StandIn;
 use portal_lab::{Browser, Certificate, Lab, NAME, Page};
 
 const EMAIL: &str = "ada@example.net";
@@ -410,4 +417,192 @@ async fn money_goes_to_a_friend_after_a_second_look_and_once() {
     ] {
         browser.submit(&wallet, "/wallet/send", &fields).await.expect(422);
     }
+}
+
+/// Paystack and M-Pesa at a stand-in.
+fn gateways(at: &StandIn) -> Providers {
+    let secret = || Secret::from_text(mock_gateway::SECRET);
+    let hosts = vec!["127.0.0.1".to_owned()];
+    let site = wire::Site { base_url: format!("{}/paystack", at.origin()), hosts };
+    let paystack = paystack::Paystack::new(paystack::Settings { secret_key: secret(), site });
+    let mpesa = mpesa::Mpesa::new(mpesa::Settings {
+        shortcode: "174379".into(),
+        passkey: secret(),
+        consumer_key: secret(),
+        consumer_secret: secret(),
+        callback_token: Secret::from_text(mock_gateway::CALLBACK_TOKEN),
+        sources: vec![],
+        base_url: format!("{}/mpesa", at.origin()),
+    });
+    Providers::new(vec![Provider::Paystack(paystack), Provider::Mpesa(mpesa)]).unwrap()
+}
+
+async fn newest_payment(lab: &Lab, who: SubscriberId) -> Payment {
+    lab.billing.payments_of(who).await.unwrap().remove(0)
+}
+
+/// Writes a payment down as it would be in a state that no gateway can be brought into here.
+async fn put(lab: &Lab, payment: &Payment, status: PaymentStatus) {
+    let record = lab.store.get::<Payments>(&payment.id).await.unwrap().unwrap();
+    let changed =
+        Payment { status, received: record.body.received.or(Some(payment.expected)), ..record.body };
+    let unit = Unit::natural().replace::<Payments>(&payment.id, record.version, &changed).unwrap();
+    lab.store.commit(unit).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_state_of_a_payment_has_a_page_that_says_what_to_do_and_needs_no_script() {
+    let stand_in = StandIn::start().await;
+    let lab = Lab::open_with(Certificate::Configured, gateways(&stand_in)).await;
+    let (_, me) = join(&lab, EMAIL, "home-20").await;
+    let rules = format!("--host-resolver-rules=MAP {NAME} {}, MAP * {}", lab.https, lab.http);
+    let phone =
+        Phone::start("states", Command::new("chromedriver"), &[rules, "--ignore-certificate-errors".into()])
+            .await;
+    phone.open(&format!("https://{NAME}/login")).await;
+    phone.fill("#login", EMAIL).await;
+    phone.fill("#password", PASSWORD).await;
+    phone.click("main button").await;
+    let order = |lab: &Lab| {
+        let till = lab.billing.clone();
+        let store = lab.store.clone();
+        async move {
+            let wish = dotmac_edge::billing::Wish::Wallet(ngn(150_000));
+            let draft = till.shop.order(me, &wish, &Actor::system(), Timestamp::now()).await.unwrap();
+            store.commit(draft.unit).await.unwrap();
+            draft.value.id
+        }
+    };
+    let begin = |lab: &Lab, id| {
+        let attempts = lab.billing.attempts.clone();
+        async move { attempts.begin(me, id, "paystack", None, Timestamp::now()).await.unwrap().payment }
+    };
+    let status = |payment: &Payment| format!("https://{NAME}/pay/status?payment={}", payment.reference);
+
+    // Under way: the page looks again by itself and by a button; the order's page leads to the gateway.
+    let first = order(&lab).await;
+    let payment = begin(&lab, first).await;
+    phone.open(&format!("https://{NAME}/pay/return?payment={}", payment.reference)).await;
+    assert_eq!(
+        (phone.path().await.as_str(), phone.heading().await.as_str()),
+        ("/pay/status", "Not confirmed yet")
+    );
+    let body = phone.body().await;
+    assert!(body.contains("1,500.00 NGN") && body.contains("Look again"), "{body}");
+    phone.check("01-pending").await;
+    phone.check_wide("01-pending").await;
+    phone.tab_to("main a.btn").await;
+    phone.enter().await;
+    assert_eq!(phone.heading().await, "Not confirmed yet");
+    phone.open(&format!("https://{NAME}/orders/{first}")).await;
+    phone.check("02-order-pending").await;
+    phone.check_wide("02-order-pending").await;
+
+    // Failed: back to the order, to try again.
+    stand_in.fail(&payment.reference);
+    tokio::time::sleep(std::time::Duration::from_millis(2_100)).await;
+    phone.open(&status(&payment)).await;
+    assert_eq!(phone.heading().await, "The payment failed");
+    phone.check("03-failed").await;
+    phone.check_wide("03-failed").await;
+    phone.click(&format!("main a[href='/orders/{first}']")).await;
+    assert!(phone.body().await.contains("The payment did not go through"));
+    phone.check("04-order-failed").await;
+
+    // Paid while the browser was away.
+    let payment = begin(&lab, first).await;
+    stand_in.pay(&payment.reference, None);
+    phone.open(&format!("https://{NAME}/pay/return?payment={}", payment.reference)).await;
+    assert_eq!(phone.heading().await, "Paid");
+    assert!(phone.body().await.contains("We have received 1,500.00 NGN."));
+    phone.check("05-paid").await;
+    phone.check_wide("05-paid").await;
+    phone.click(&format!("main a[href='/orders/{first}']")).await;
+    phone.check("06-order-paid").await;
+
+    // Paid late: the order does not count any more, and the money is not lost.
+    let late = order(&lab).await;
+    let payment = begin(&lab, late).await;
+    let held = lab.store.get::<Orders>(&late).await.unwrap().unwrap();
+    let mut over = held.body.clone();
+    over.expires_at = Timestamp::now() - SignedDuration::from_secs(1);
+    let unit = Unit::natural().replace::<Orders>(&late, held.version, &over).unwrap();
+    lab.store.commit(unit).await.unwrap();
+    stand_in.pay(&payment.reference, None);
+    phone.open(&format!("https://{NAME}/pay/return?payment={}", payment.reference)).await;
+    let body = phone.body().await;
+    assert!(body.contains("Paid") && body.contains("the money is in the wallet"), "{body}");
+    phone.check("07-late").await;
+    phone.open(&format!("https://{NAME}/orders/{late}")).await;
+    phone.check("08-order-late").await;
+
+    let third = order(&lab).await;
+    let open = begin(&lab, third).await;
+    for (at, (payment, state, title)) in [
+        (&open, PaymentStatus::Expired, "Nothing was paid in time"),
+        (&open, PaymentStatus::Cancelled, "The payment was cancelled"),
+        (&payment, PaymentStatus::PartiallyRefunded, "Paid, and partly given back"),
+        (&payment, PaymentStatus::Refunded, "Given back"),
+        (&payment, PaymentStatus::Disputed, "Taken back by the bank"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        put(&lab, payment, state).await;
+        phone.open(&status(payment)).await;
+        assert_eq!(phone.heading().await, title);
+        phone.check(&format!("{:02}-{}", at + 9, state.name())).await;
+    }
+    phone.open(&format!("https://{NAME}/pay/status?payment=pay-nobody-knows")).await;
+    assert_eq!(phone.heading().await, "We do not know this payment");
+    phone.check("14-unknown").await;
+    phone.close().await;
+    assert_eq!(lab.billing.till.wallet(me).await.unwrap(), ngn(300_000), "what came is there, once each");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mpesa_asks_for_a_number_and_enter_in_its_field_pays_in_no_other_way() {
+    let stand_in = StandIn::start().await;
+    let lab = Lab::open_with(Certificate::Configured, gateways(&stand_in)).await;
+    let (_, me) = join(&lab, EMAIL, "home-20").await;
+    fund(&lab, me, 10_000_000, "1").await;
+    let rules = format!("--host-resolver-rules=MAP {NAME} {}, MAP * {}", lab.https, lab.http);
+    let phone =
+        Phone::start("mpesa", Command::new("chromedriver"), &[rules, "--ignore-certificate-errors".into()])
+            .await;
+    phone.open(&format!("https://{NAME}/login")).await;
+    phone.fill("#login", EMAIL).await;
+    phone.fill("#password", PASSWORD).await;
+    phone.click("main button").await;
+    phone.open(&format!("https://{NAME}/pay")).await;
+    phone.click("button[value='period']").await;
+    let order = phone.path().await;
+    phone.check("01-ways").await;
+    phone.check_wide("01-ways").await;
+    for wrong in ["", "12", "0712345678"] {
+        phone.open(&format!("https://{NAME}{order}")).await;
+        phone.tab_to("#phone").await;
+        phone.write(wrong).await;
+        phone.enter().await;
+        let body = phone.body().await;
+        assert!(body.contains("number") && body.contains("How to pay"), "{wrong}: {body}");
+        assert_eq!(lab.billing.till.wallet(me).await.unwrap(), ngn(10_000_000), "nothing else was pressed");
+    }
+    phone.check("02-wrong-number").await;
+    phone.open(&format!("https://{NAME}{order}")).await;
+    phone.tab_to("#phone").await;
+    phone.write("+254 712 345 678").await;
+    phone.enter().await;
+    let body = phone.body().await;
+    assert!(body.contains("Confirm on your phone"), "{body}");
+    phone.check("03-confirm").await;
+    phone.check_wide("03-confirm").await;
+    let payment = newest_payment(&lab, me).await;
+    stand_in.pay(&payment.reference, None);
+    tokio::time::sleep(std::time::Duration::from_millis(2_100)).await;
+    phone.open(&format!("https://{NAME}/pay/status?payment={}", payment.reference)).await;
+    assert_eq!(phone.heading().await, "Paid");
+    phone.open(&format!("https://{NAME}{order}")).await;
+    phone.check("04-paid").await;
+    phone.close().await;
 }

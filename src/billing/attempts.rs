@@ -115,7 +115,7 @@ impl Attempts {
         let own_phone = payer.phone.as_ref().map(|phone| phone.as_str().to_owned());
         let phone = phone.map(str::to_owned).or(own_phone);
         if provider.needs_phone() && phone.is_none() {
-            return Err(BillingError::field("phone", "is needed for this way to pay"));
+            return Err(BillingError::field("phone", "a telephone number is needed for this way to pay"));
         }
         let payment = self.created(&order, provider, now)?;
         let payload =

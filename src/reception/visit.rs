@@ -17,7 +17,7 @@ use crate::domain::entitlement::{Entitlement, Facts, Usage, entitle};
 use crate::domain::ids::{SessionId, SubscriberId};
 use crate::domain::plan::Plan;
 use crate::domain::refusal::Refusal;
-use crate::domain::service::{Interval, Phase, Service};
+use crate::domain::service::{Interval, IntervalState, Phase, Service};
 use crate::domain::subscriber::Subscriber;
 use crate::notify::{Bulletin, News, NotifyError};
 use crate::people::customers::CheckedCustomer;
@@ -298,7 +298,8 @@ fn chosen<'a>(services: impl Iterator<Item = &'a Service>, now: Timestamp) -> Op
 /// The interval that covers `now`, or the last that was.
 fn period(intervals: &[Interval], now: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
     let current = intervals.iter().filter(|one| one.covers(now)).min_by_key(|one| one.from);
-    let one = current.or_else(|| intervals.iter().max_by_key(|one| one.from));
+    let counts = |one: &&Interval| one.state == IntervalState::Active;
+    let one = current.or_else(|| intervals.iter().filter(counts).max_by_key(|one| one.from));
     (one.map(|one| one.from), one.and_then(|one| one.until))
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use dotmac_edge::access::{Access, ClassKey, Parts as AccessParts};
 use dotmac_edge::base::clock::Clock;
 use dotmac_edge::base::entropy::Entropy;
+use dotmac_edge::billing::provider::Providers;
 use dotmac_edge::billing::{Billing, Settings};
 use dotmac_edge::catalogue::Catalogue;
 use dotmac_edge::domain::language::Language;
@@ -75,6 +76,11 @@ pub fn billing(rooms: &Rooms<'_>) -> Billing {
 }
 
 pub async fn reception(rooms: Rooms<'_>) -> Reception {
+    reception_with(rooms, Providers::none()).await
+}
+
+/// The same with these gateways.
+pub async fn reception_with(rooms: Rooms<'_>, gateways: Providers) -> Reception {
     let unseal = rooms.vault.clone();
     let unseal = Box::new(move |context: &str, sealed: &str| {
         let sealed = dotmac_edge::store::SealedSecret::parse(sealed).ok()?;
@@ -99,7 +105,7 @@ pub async fn reception(rooms: Rooms<'_>) -> Reception {
         subscribers: rooms.subscribers.clone(),
         catalogue: rooms.catalogue.clone(),
         post: rooms.post.clone(),
-        billing: billing(&rooms),
+        billing: billing(&rooms).with_gateways(gateways, "https://portal.example.net".to_owned()),
         clock: rooms.clock.clone(),
         signup: SignupSettings {
             open: true,

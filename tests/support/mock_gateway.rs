@@ -118,6 +118,11 @@ impl StandIn {
         tokio::spawn(async move { axum::serve(listener, app).await });
     }
 
+    /// Where it is.
+    pub fn origin(&self) -> &str {
+        &self.0.origin
+    }
+
     /// Settings of a daemon that is to use it; secrets are put into files in `dir`.
     pub fn settings(&self, dir: &std::path::Path, version: &str) -> String {
         use std::os::unix::fs::PermissionsExt;

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use dotmac_edge::base::clock::Clock;
 use dotmac_edge::base::entropy::Entropy;
 use dotmac_edge::base::health::Health;
+use dotmac_edge::billing::provider::Providers;
 use dotmac_edge::catalogue::Catalogue;
 use dotmac_edge::domain::ids::PlanId;
 use dotmac_edge::domain::money::{Currency, Money};
@@ -66,6 +67,11 @@ pub struct Lab {
 
 impl Lab {
     pub async fn open(kind: Certificate) -> Self {
+        Self::open_with(kind, Providers::none()).await
+    }
+
+    /// One where money can be paid by these gateways.
+    pub async fn open_with(kind: Certificate, gateways: Providers) -> Self {
         let server = MailServer::start().await;
         let (vault, entropy, clock) = (Vault::with_key([7; 32]), Entropy::System, Clock::System);
         let store = Store::memory(clock.clone(), &tables::all(), Arc::new(())).unwrap();
@@ -85,7 +91,7 @@ impl Lab {
             catalogue: &catalogue,
             post: &post,
         };
-        let reception = desk::reception(rooms).await;
+        let reception = desk::reception_with(rooms, gateways).await;
         let billing = reception.billing().clone();
         let (stop, health) = (CancellationToken::new(), Health::new());
         let app = App::new(api::Parts {

@@ -147,11 +147,9 @@ impl Mpesa {
 
     pub(super) async fn start(&self, to: &Outbound, attempt: &Attempt<'_>) -> Result<Started, CallError> {
         let amount = whole(attempt.amount)?;
-        let phone = attempt.phone.map(digits).filter(|digits| (10..=15).contains(&digits.len()));
+        let phone = attempt.phone.map(digits).filter(|digits| is_international(digits));
         let phone = phone.ok_or_else(|| {
-            CallError::NotSent(
-                "M-Pesa needs the payer's number with its country, as +254712345678".to_owned(),
-            )
+            CallError::Unfit("M-Pesa needs the payer's number with its country, as +254712345678".to_owned())
         })?;
         let (password, timestamp) = self.password(attempt.now);
         let token = self.settings.callback_token.expose_text().unwrap_or_default();
@@ -315,6 +313,11 @@ fn text(value: &Value) -> String {
 
 fn digits(phone: &str) -> String {
     phone.chars().filter(char::is_ascii_digit).collect()
+}
+
+/// No country's code begins with a zero: a number as it is dialled at home leads to nobody.
+fn is_international(digits: &str) -> bool {
+    (10..=15).contains(&digits.len()) && !digits.starts_with('0')
 }
 
 /// Longest account reference that the telephone shows.

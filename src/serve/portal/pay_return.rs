@@ -11,7 +11,9 @@ use axum::http::{Response, StatusCode};
 use super::Portal;
 use super::asked::Asked;
 use super::page::{Links, MessagePage, message, our_fault, page};
+use super::words as said;
 use crate::billing::BillingError;
+use crate::domain::money::Money;
 use crate::domain::payment::{Payment, PaymentStatus};
 
 pub(super) async fn back(State(portal): State<Portal>, asked: Asked) -> Response<Body> {
@@ -36,15 +38,14 @@ pub(super) async fn status(State(portal): State<Portal>, asked: Asked) -> Respon
     };
     let place = place(&payment);
     let (look, title, remedy) = words(payment.status);
-    let amount = payment.received.unwrap_or(payment.expected);
-    let sentence = match payment.status.is_booked() {
-        true => format!("We have received {amount}."),
-        false => format!("The amount is {amount}."),
-    };
+    let sentence = amounts(&payment);
     let own = payment.note.as_deref().filter(|_| payment.status.is_booked());
     let remedy = own.map_or_else(|| remedy.to_owned(), |note| format!("{remedy} {}.", capital(note)));
-    let (account, again) = (("/customer", "To my account"), (place.as_str(), "Look again"));
-    let links: &[(&str, &str)] = if is_open(payment.status) { &[again, account] } else { &[account] };
+    let order = payment.order_id.map(|id| format!("/orders/{id}"));
+    let next = next_step(payment.status).zip(order.as_deref()).map(|(label, order)| (order, label));
+    let again = is_open(payment.status).then_some((place.as_str(), "Look again"));
+    let links: Vec<(&str, &str)> =
+        again.into_iter().chain(next).chain(std::iter::once(("/customer", "To my account"))).collect();
     let page_ = MessagePage {
         shell: portal.shell(),
         look,
@@ -52,7 +53,7 @@ pub(super) async fn status(State(portal): State<Portal>, asked: Asked) -> Respon
         sentence: &sentence,
         remedy: remedy.trim(),
         password: None,
-        links,
+        links: &links,
     };
     let mut response = page(&asked, StatusCode::OK, &page_);
     if is_open(payment.status)
@@ -61,6 +62,41 @@ pub(super) async fn status(State(portal): State<Portal>, asked: Asked) -> Respon
         response.headers_mut().insert(HeaderName::from_static("refresh"), refresh);
     }
     response
+}
+
+/// How much it is about, and what of it is still with us.
+fn amounts(payment: &Payment) -> String {
+    let came = payment.received.unwrap_or(payment.expected);
+    let amount = said::money(&came);
+    match payment.status {
+        PaymentStatus::Succeeded => format!("We have received {amount}."),
+        PaymentStatus::PartiallyRefunded => {
+            let back = Money { minor: payment.refunded(), ..came };
+            format!("We had received {amount}, and {} went back.", said::money(&back))
+        }
+        PaymentStatus::Refunded => format!("We had received {amount}, and all of it went back."),
+        PaymentStatus::Disputed => format!("We had received {amount}, and your bank took it back."),
+        PaymentStatus::Created
+        | PaymentStatus::Pending
+        | PaymentStatus::Unknown
+        | PaymentStatus::Failed
+        | PaymentStatus::Expired
+        | PaymentStatus::Cancelled => format!("The amount is {amount}."),
+    }
+}
+
+/// Where a payer goes on, in the words of the link to the order.
+const fn next_step(status: PaymentStatus) -> Option<&'static str> {
+    match status {
+        PaymentStatus::Failed | PaymentStatus::Expired | PaymentStatus::Cancelled => Some("Try again"),
+        PaymentStatus::Succeeded => Some("See what you paid for"),
+        PaymentStatus::Created
+        | PaymentStatus::Pending
+        | PaymentStatus::Unknown
+        | PaymentStatus::PartiallyRefunded
+        | PaymentStatus::Refunded
+        | PaymentStatus::Disputed => None,
+    }
 }
 
 async fn ask(portal: &Portal, asked: &Asked) -> Result<Payment, Response<Body>> {
@@ -103,9 +139,9 @@ const fn words(status: PaymentStatus) -> (&'static str, &'static str, &'static s
         PaymentStatus::Created | PaymentStatus::Pending | PaymentStatus::Unknown => (
             "note",
             "Not confirmed yet",
-            "We keep asking the gateway, and this page looks again by itself. You need not pay twice.",
+            "We keep asking the payment service, and this page looks again by itself. You need not pay twice.",
         ),
-        PaymentStatus::Succeeded => ("note", "Paid", ""),
+        PaymentStatus::Succeeded => ("done", "Paid", ""),
         PaymentStatus::Failed => {
             ("alert", "The payment failed", "Nothing was taken by us. You can try again, or pay another way.")
         }

@@ -28,7 +28,7 @@ pub(super) struct Told {
 }
 
 impl Told {
-    fn alert(title: &str, sentence: impl Into<String>, remedy: &str) -> Self {
+    pub(super) fn alert(title: &str, sentence: impl Into<String>, remedy: &str) -> Self {
         Self { look: "alert", title: title.into(), sentence: sentence.into(), remedy: remedy.into() }
     }
 
@@ -228,12 +228,12 @@ pub(super) fn refusal(refusal: &Refusal, zone: &TimeZone) -> Told {
         Refusal::QuotaSpent => Told::alert(
             "Your data is used up",
             "All the data of this period has been used.",
-            "Buy more or renew your plan here, or wait for your next period.",
+            "Renew your plan or buy more here, or wait for your next period.",
         ),
         Refusal::TimeSpent => Told::alert(
             "Your time is used up",
             "All the time online of this period has been used.",
-            "Buy more or renew your plan here, or wait for your next period.",
+            "Renew your plan or buy more here, or wait for your next period.",
         ),
         Refusal::DeviceLimit { limit } => Told::alert(
             "Too many devices",

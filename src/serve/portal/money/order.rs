@@ -9,7 +9,9 @@ use axum::http::header::{HeaderName, HeaderValue};
 use axum::http::{Response, StatusCode};
 use jiff::Timestamp;
 
-use super::{Asking, Button, Card, Item, Link, MONEY, MoneyPage, acting, gateway_label, go_to, refused, who};
+use super::{
+    Asking, Button, Card, Item, Link, MONEY, MoneyPage, acting, capital, gateway_label, go_to, refused, who,
+};
 use crate::billing::BillingError;
 use crate::domain::ids::{OrderId, SubscriberId};
 use crate::domain::money::Money;
@@ -34,16 +36,24 @@ pub(in crate::serve::portal) async fn show(
     look_at(&portal, &asked, owner, &id, None).await
 }
 
-/// The page of an order; with what was wrong with the coupon that was typed.
+/// What was wrong with what was sent: it is said on the order's own page, where another way can be taken.
+enum Wrong {
+    /// With the coupon that was typed.
+    Coupon(String),
+    /// With the way to pay.
+    Way(String),
+}
+
+/// The page of an order; with what was wrong with what was sent.
 async fn look_at(
     portal: &Portal,
     asked: &Asked,
     owner: SubscriberId,
     id: &str,
-    fault: Option<String>,
+    wrong: Option<Wrong>,
 ) -> Response<Body> {
     match known(portal, owner, id).await {
-        Ok(seen) => order_page(portal, asked, &seen, fault).await,
+        Ok(seen) => order_page(portal, asked, &seen, wrong).await,
         Err(error) => refused(portal, asked, &error),
     }
 }
@@ -67,7 +77,13 @@ async fn known(portal: &Portal, owner: SubscriberId, id: &str) -> Result<Seen, B
     Ok(Seen { order, payments, wallet, is_first })
 }
 
-async fn order_page(portal: &Portal, asked: &Asked, seen: &Seen, fault: Option<String>) -> Response<Body> {
+async fn order_page(portal: &Portal, asked: &Asked, seen: &Seen, wrong: Option<Wrong>) -> Response<Body> {
+    let is_wrong = wrong.is_some();
+    let (fault, refusal) = match wrong {
+        Some(Wrong::Coupon(fault)) => (Some(fault), None),
+        Some(Wrong::Way(why)) => (None, Some(Told::alert("That cannot be done", capital(&why), ""))),
+        None => (None, None),
+    };
     let Seen { order, payments, wallet, is_first } = seen;
     let is_open = is_open(order, asked.now);
     let pending = payments.iter().find(|one| is_pending(one)).filter(|_| is_open);
@@ -78,7 +94,6 @@ async fn order_page(portal: &Portal, asked: &Asked, seen: &Seen, fault: Option<S
     if is_open {
         cards.push(ways(portal, asked, order, *wallet, pending.is_some()));
     }
-    let is_wrong = fault.is_some();
     if is_open && pending.is_none() && may_have_coupon(order) {
         cards.push(coupon(portal, asked, order, fault));
     }
@@ -92,13 +107,17 @@ async fn order_page(portal: &Portal, asked: &Asked, seen: &Seen, fault: Option<S
     let page_ = MoneyPage {
         shell: portal.shell(),
         heading: heading(order, *is_first).to_owned(),
-        told: Some(told(portal, asked, order, payments).await).flatten(),
+        told: match refusal {
+            Some(refusal) => Some(refusal),
+            None => told(portal, asked, order, payments).await,
+        },
         cards,
         links,
     };
     let status = if is_wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let mut response = page(asked, status, &page_);
-    if pending.is_some() {
+    // What was just refused is read first, and not asked for again by itself.
+    if pending.is_some() && !is_wrong {
         response
             .headers_mut()
             .insert(HeaderName::from_static("refresh"), HeaderValue::from_static(LOOK_AGAIN));
@@ -185,7 +204,7 @@ fn waiting(portal: &Portal, asked: &Asked, payment: &Payment) -> Card {
 /// The ways to pay: from the wallet where it holds enough, and at every gateway that is configured.
 fn ways(portal: &Portal, asked: &Asked, order: &Order, wallet: Money, is_second: bool) -> Card {
     let here = format!("/orders/{}", order.id);
-    let mut form = Asking::new(portal, asked, here);
+    let mut form = Asking::new(portal, asked, here.clone());
     let can_use_wallet = !matches!(order.purchase, Purchase::Wallet);
     let total = order.total();
     if can_use_wallet && wallet.minor >= total.minor {
@@ -196,26 +215,34 @@ fn ways(portal: &Portal, asked: &Asked, order: &Order, wallet: Money, is_second:
         form = form.with(Button { quiet: is_second, ..Button::new("with", "wallet", label) });
     }
     let gateways = if total.minor > 0 { portal.gateways() } else { Vec::new() };
+    let mut by_phone = None;
     for gateway in gateways {
         let quiet = is_second || !form.buttons.is_empty();
         let label = format!("Pay with {}", gateway_label(gateway));
-        form = form.with(Button { quiet, ..Button::new("with", gateway.name(), label) });
+        let button = Button { quiet, ..Button::new("with", gateway.name(), label) };
         if gateway == ProviderName::Mpesa {
-            let hint = "Yours is taken where you leave this empty.";
-            let phone = Input {
-                required: false,
-                longest: 20,
-                hint,
-                ..Input::new("phone", "Phone for M-Pesa", "tel", "tel")
-            };
-            form.inputs.push(phone);
+            by_phone = Some(by_mpesa(Asking::new(portal, asked, here.clone()), button));
+        } else {
+            form = form.with(button);
         }
     }
     let has = format!("Your wallet holds {}.", words::money(&wallet));
     let counter = "You can also pay the people who run this network. They know you by your customer number.";
     let soft = if can_use_wallet { vec![has, counter.to_owned()] } else { vec![counter.to_owned()] };
-    let forms = if form.buttons.is_empty() { Vec::new() } else { vec![form] };
+    let forms = Some(form).filter(|form| !form.buttons.is_empty()).into_iter().chain(by_phone).collect();
     Card { title: "How to pay".to_owned(), soft, forms, ..Card::default() }
+}
+
+/// A form of its own: Enter in its field must not press the button of another way to pay.
+fn by_mpesa(mut form: Asking, button: Button) -> Asking {
+    let phone = Input {
+        required: false,
+        longest: 20,
+        hint: "With the country, as +254712345678. Yours is taken where you leave this empty.",
+        ..Input::new("phone", "Phone for M-Pesa", "tel", "tel")
+    };
+    form.inputs.push(phone);
+    form.with(button)
 }
 
 async fn told(portal: &Portal, asked: &Asked, order: &Order, payments: &[Payment]) -> Option<Told> {
@@ -291,7 +318,7 @@ pub(in crate::serve::portal) async fn pay(
         return match till.apply_coupon(id, owner, filled.text("coupon"), None, asked.now).await {
             Ok(order) => go_to(&portal, &asked, &format!("/orders/{}", order.id)),
             Err(BillingError::Field { field: "coupon", message }) => {
-                look_at(&portal, &asked, owner, &id.to_string(), Some(message)).await
+                look_at(&portal, &asked, owner, &id.to_string(), Some(Wrong::Coupon(message))).await
             }
             Err(error) => refused(&portal, &asked, &error),
         };
@@ -308,6 +335,9 @@ pub(in crate::serve::portal) async fn pay(
     };
     match begun {
         Ok(()) => go_to(&portal, &asked, &format!("/orders/{id}")),
+        Err(BillingError::Rule(why) | BillingError::Field { message: why, .. }) => {
+            look_at(&portal, &asked, owner, &id.to_string(), Some(Wrong::Way(why))).await
+        }
         Err(error) => refused(&portal, &asked, &error),
     }
 }

@@ -88,7 +88,7 @@ fn offer(portal: &Portal, asked: &Asked, standing: &PauseStanding) -> Option<Car
         soft: soft.map(str::to_owned).to_vec(),
         facts: vec![
             ("Longest", words::days(standing.most_days)),
-            ("Left", format!("{} of {} in a year", standing.left, standing.a_year)),
+            ("Pauses left", format!("{} of {} in a year", standing.left, standing.a_year)),
         ],
         forms: vec![Asking::new(portal, asked, "/pause").with(Button::new("do", "pause", "Pause now"))],
         ..Card::default()
