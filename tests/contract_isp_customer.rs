@@ -268,6 +268,44 @@ async fn the_app_buys_from_the_wallet_and_reads_bare_arrays_of_numbers() {
 }
 
 #[tokio::test]
+async fn a_service_is_paused_and_goes_on_over_the_api_and_a_repeat_answers_the_same() {
+    const PAUSE: &str = "/api/v1/customer/service/pause";
+    let shop = open().await;
+    shop.sell("home-20").await;
+    let nothing = shop.app.post(PAUSE, json!({})).await;
+    assert_eq!(nothing.refusal(422), "business_rule_violation", "nothing is paid for yet");
+    shop.fund(2_000_000, "1").await;
+    let order = shop.app.post("/api/v1/customer/orders", json!({ "kind": "period" })).await.expect(201);
+    let pay = format!("/api/v1/customer/orders/{}/pay", order["id"].as_str().unwrap());
+    shop.app.post(&pay, json!({})).await.expect(200);
+    for _ in 0..100 {
+        if shop.get("/customer/service").await["status"] == "active" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let topups = shop.app.get("/api/v1/customer/topups").await.expect(200);
+    assert_eq!((&topups["is_running"], &topups["offers"]), (&json!(true), &json!([])));
+    let keyed = shop.app.header("idempotency-key", "pause-1");
+    let paused = keyed.post(PAUSE, json!({})).await.expect(200);
+    assert!(paused["paused_at"].is_string() && paused["paused_until"].is_string(), "{paused}");
+    assert_eq!(keyed.post(PAUSE, json!({})).await.expect(200), paused);
+    assert_eq!(shop.app.post(PAUSE, json!({})).await.refusal(422), "business_rule_violation");
+    assert_eq!(shop.get("/customer/service").await["status"], "suspended");
+    let stands = shop.app.get(PAUSE).await.expect(200);
+    assert_eq!(
+        (&stands["is_own"], &stands["left"], &stands["most_days"]),
+        (&json!(true), &json!(1), &json!(30))
+    );
+    let (_, other) = shop.edge.customer("emeka@example.net").await;
+    other.post(PAUSE, json!({})).await.expect(404);
+    let on =
+        shop.app.header("idempotency-key", "on-1").post("/api/v1/customer/service/resume", json!({})).await;
+    assert!(on.expect(200)["paused_at"].is_null());
+    assert_eq!(shop.get("/customer/service").await["status"], "active");
+}
+
+#[tokio::test]
 async fn what_is_void_adds_nothing_to_what_the_app_says_is_owed_and_an_open_bill_is_paid_once() {
     let shop = open().await;
     let service = shop.sell("office").await;

@@ -560,6 +560,29 @@ async fn every_state_of_a_payment_has_a_page_that_says_what_to_do_and_needs_no_s
     assert_eq!(lab.billing.till.wallet(me).await.unwrap(), ngn(300_000), "what came is there, once each");
 }
 
+#[tokio::test]
+async fn more_data_is_bought_at_a_gateway_as_a_period_is() {
+    let stand_in = StandIn::start().await;
+    let lab = Lab::open_with(Certificate::Configured, gateways(&stand_in)).await;
+    put_boosted_plan(&lab).await;
+    let (mut browser, me) = join(&lab, EMAIL, "boost").await;
+    let page = browser.get("/topup").await.expect(200);
+    let order =
+        location(&browser.submit(&page, "/pay", &[("what", "topup"), ("id", "two-hours")]).await.expect(303));
+    let page = browser.get(&order).await.expect(200);
+    browser.submit(&page, &order, &[("with", "paystack")]).await.expect(303);
+    let payment = newest_payment(&lab, me).await;
+    stand_in.pay(&payment.reference, None);
+    for _ in 0..2 {
+        let back = format!("/pay/return?payment={}", payment.reference);
+        let status = location(&browser.get(&back).await.expect(303));
+        assert!(browser.get(&status).await.expect(200).body.contains("We have received 200.00 NGN"));
+    }
+    let page = browser.get("/topup").await.expect(200);
+    assert!(page.body.contains("<dd>12 h</dd>") && page.body.contains("2 h online"), "{}", page.body);
+    assert_eq!(lab.billing.till.wallet(me).await.unwrap(), ngn(0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mpesa_asks_for_a_number_and_enter_in_its_field_pays_in_no_other_way() {
     let stand_in = StandIn::start().await;

@@ -129,7 +129,9 @@ fn may_begin(contract: &Contract, bounds: OwnPause, now: Timestamp) -> Result<()
     if held.paused_at.is_some() {
         return Err(BillingError::rule("the service is paused already"));
     }
-    if service.phase != Phase::Active || grant::paid_until(service, now).is_none() {
+    // What is not bought has no period that a pause could give back.
+    let is_paid = contract.is_subscribed() && grant::paid_until(service, now).is_some();
+    if service.phase != Phase::Active || !is_paid {
         return Err(BillingError::rule("no paid period runs, so there is nothing to pause"));
     }
     if !service.locks.is_empty() {

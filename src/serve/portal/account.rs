@@ -137,7 +137,8 @@ async fn money_card(portal: &Portal, asked: &Asked, account: &Account) -> Option
 /// Whether pausing is something that this subscriber might do here.
 fn can_pause(portal: &Portal, account: &Account) -> bool {
     let is_allowed = portal.reception.billing().settings.own_pause.most_days > 0;
-    is_allowed && account.service.as_ref().is_some_and(|service| service.status_word == "active")
+    let is_paid = |one: &AccountService| one.status_word == "active" && !one.service.terms.is_free();
+    is_allowed && account.service.as_ref().is_some_and(is_paid)
 }
 
 /// Where to go first, for whom only money keeps offline.

@@ -181,7 +181,7 @@ fn coupon(portal: &Portal, asked: &Asked, order: &Order, fault: Option<String>) 
     let button = Button { quiet: true, ..Button::new("with", "coupon", "Use the coupon") };
     let mut form = Asking::new(portal, asked, format!("/orders/{}", order.id)).with(button);
     let label = if order.coupon.is_some() { "Another coupon" } else { "Coupon code" };
-    let fault = fault.map(|fault| super::capital(&fault));
+    let fault = fault.map(|fault| capital(&fault));
     form.inputs.push(Input { longest: 64, fault, ..Input::new("coupon", label, "text", "off") });
     Card { title: "Do you have a coupon?".to_owned(), forms: vec![form], ..Card::default() }
 }
