@@ -33,12 +33,28 @@ fn next_step(edge: &Edge) {
     edge.hand.advance(Duration::from_secs(31));
 }
 
-/// What a camera reads of a code that is drawn as an SVG image.
+/// What a camera reads of a code that is drawn as an SVG image: its dark runs as pixels, for zbarimg.
 fn scanned(svg: &str) -> String {
     assert!(svg.starts_with("<svg xmlns=") && !svg.contains("href") && !svg.contains("script"), "{svg}");
+    let after = |mark: &str| svg.split(mark).nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let side: usize = after("viewBox=\"0 0 ").split(' ').next().unwrap().parse().unwrap();
+    let (scale, mut pixels) = (8, vec![255_u8; side * 8 * side * 8]);
+    for run in after("fill=\"#000\" d=\"").split('M').filter(|run| !run.is_empty()) {
+        let (at, drawn) = run.split_once('h').unwrap();
+        let (x, y) = at.split_once(' ').unwrap();
+        let (x, y): (usize, usize) = (x.parse().unwrap(), y.parse().unwrap());
+        let long: usize = drawn.split('v').next().unwrap().parse().unwrap();
+        assert_eq!(drawn, format!("{long}v1h-{long}z"));
+        for row in y * scale..(y + 1) * scale {
+            let from = row * side * scale + x * scale;
+            pixels[from..from + long * scale].fill(0);
+        }
+    }
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("code.svg");
-    std::fs::write(&path, svg).unwrap();
+    let path = folder.path().join("code.pgm");
+    let mut image = format!("P5 {0} {0} 255\n", side * scale).into_bytes();
+    image.extend(pixels);
+    std::fs::write(&path, image).unwrap();
     let said = std::process::Command::new("zbarimg").args(["--quiet", "--raw"]).arg(&path).output();
     String::from_utf8(said.expect("zbarimg; run .ci/deps").stdout).unwrap().trim().to_owned()
 }
