@@ -532,6 +532,7 @@ async fn every_state_of_a_payment_has_a_page_that_says_what_to_do_and_needs_no_s
     phone.open(&format!("https://{NAME}/pay/return?payment={}", payment.reference)).await;
     let body = phone.body().await;
     assert!(body.contains("Paid") && body.contains("the money is in the wallet"), "{body}");
+    assert!(body.contains("See my wallet"), "{body}");
     phone.check("07-late").await;
     phone.open(&format!("https://{NAME}/orders/{late}")).await;
     phone.check("08-order-late").await;

@@ -39,10 +39,15 @@ pub(super) async fn status(State(portal): State<Portal>, asked: Asked) -> Respon
     let place = place(&payment);
     let (look, title, remedy) = words(payment.status);
     let sentence = amounts(&payment);
-    let own = payment.note.as_deref().filter(|_| payment.status.is_booked());
+    // What became of the order is true of money that is still here.
+    let own = payment.note.as_deref().filter(|_| payment.status == PaymentStatus::Succeeded);
+    let own_note = own.is_some();
     let remedy = own.map_or_else(|| remedy.to_owned(), |note| format!("{remedy} {}.", capital(note)));
     let order = payment.order_id.map(|id| format!("/orders/{id}"));
-    let next = next_step(payment.status).zip(order.as_deref()).map(|(label, order)| (order, label));
+    let next = match own_note {
+        true => Some(("/wallet", "See my wallet")),
+        false => next_step(payment.status).zip(order.as_deref()).map(|(label, order)| (order, label)),
+    };
     let again = is_open(payment.status).then_some((place.as_str(), "Look again"));
     let links: Vec<(&str, &str)> =
         again.into_iter().chain(next).chain(std::iter::once(("/customer", "To my account"))).collect();

@@ -87,7 +87,7 @@ async fn order_page(portal: &Portal, asked: &Asked, seen: &Seen, wrong: Option<W
     let Seen { order, payments, wallet, is_first } = seen;
     let is_open = is_open(order, asked.now);
     let pending = payments.iter().find(|one| is_pending(one)).filter(|_| is_open);
-    let mut cards = vec![price(order)];
+    let mut cards = vec![price(order, is_open)];
     if let Some(payment) = pending {
         cards.push(waiting(portal, asked, payment));
     }
@@ -144,11 +144,16 @@ fn heading(order: &Order, is_first: bool) -> &'static str {
     }
 }
 
-fn price(order: &Order) -> Card {
+fn price(order: &Order, is_open: bool) -> Card {
     let lines = order.quote.lines.iter();
     let tax = order.quote.tax;
     Card {
-        title: if order.status == OrderStatus::Fulfilled { "What you paid" } else { "To pay" }.to_owned(),
+        title: match (order.status, is_open) {
+            (OrderStatus::Fulfilled, _) => "What you paid",
+            (_, true) => "To pay",
+            (_, false) => "What it would have cost",
+        }
+        .to_owned(),
         big: Some(words::money(&order.total())),
         soft: (tax.minor != 0)
             .then(|| format!("{} of it is tax.", words::money(&tax)))
