@@ -472,3 +472,65 @@ where
     .await;
     replies.into_iter().flatten().collect()
 }
+
+#[tokio::test]
+async fn a_list_of_customers_follows_every_change_and_the_clock() {
+    let edge = Edge::start().await;
+    let plan = json!({ "plan_code": "day", "name": "Day", "service_type": "internet", "monthly_price": "0",
+        "download_speed": 20, "upload_speed": 5, "bandwidth_unit": "mbps", "validity_hours": 24 });
+    edge.console.post("/api/v1/service-plans", plan).await.expect(201);
+    let totals = async |query: &str| {
+        let found = edge.console.get(&format!("/api/v1/customers?{query}")).await.expect(200);
+        let items = found["items"].as_array().unwrap();
+        let numbers: Vec<_> =
+            items.iter().map(|one| one["customer_number"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(found["total"], numbers.len());
+        numbers
+    };
+    let enter = async |number: &str, first: &str| {
+        let body = json!({ "customer_number": number, "first_name": first, "last_name": "Obi" });
+        edge.console.post("/api/v1/customers", body).await.expect(201)
+    };
+    // The lists are looked at before, so that what follows is followed and not read afresh.
+    assert!(totals("status=active").await.is_empty() && totals("search=obi").await.is_empty());
+    let ada = enter("N1", "Ada").await;
+    enter("N2", "Bola").await;
+    assert_eq!(
+        (totals("search=obi").await, totals("search=N2").await),
+        (vec!["N1".into(), "N2".into()], vec!["N2".into()])
+    );
+    assert_eq!((totals("status=new").await.len(), totals("").await.len()), (2, 2));
+
+    let body = json!({ "customer_id": ada["id"], "plan_code": "day" });
+    let service = edge.console.post("/api/v1/services", body).await.expect(201);
+    edge.app.catalogue.provisioning.resume_open_tasks(&edge.app.clock).await.unwrap();
+    let of = |name: &str| format!("/api/v1/services/{}/{name}", service["id"].as_str().unwrap());
+    let begun = edge.console.post(&of("provision"), json!({})).await;
+    assert!(begun.status < 300, "{}", begun.status);
+    edge.app.catalogue.provisioning.resume_open_tasks(&edge.app.clock).await.unwrap();
+    assert_eq!(
+        (totals("status=active").await, totals("status=new").await),
+        (vec!["N1".to_owned()], vec!["N2".to_owned()])
+    );
+    let lock = json!({ "reason": "admin", "mode": "hard_reject" });
+    edge.console.post(&of("suspend"), lock).await.expect(200);
+    assert_eq!(
+        (totals("status=active").await.len(), totals("status=suspended").await),
+        (0, vec!["N1".to_owned()])
+    );
+    edge.console.post(&of("resume"), json!({ "reason": "admin" })).await.expect(200);
+    assert_eq!(totals("status=active&search=ada").await, ["N1"]);
+    // Nothing is written when a paid day ends, and the list knows.
+    edge.hand.advance(Duration::from_secs(24 * 3_600));
+    assert_eq!(
+        (totals("status=active").await.len(), totals("status=suspended").await),
+        (0, vec!["N1".to_owned()])
+    );
+
+    let path = format!("/api/v1/customers/{}", ada["id"].as_str().unwrap());
+    edge.console.patch(&path, json!({ "first_name": "Eve" })).await.expect(200);
+    assert_eq!((totals("search=ada").await.len(), totals("search=EVE").await), (0, vec!["N1".to_owned()]));
+    edge.console.delete(&path).await.expect(200);
+    assert_eq!(totals("status=disabled").await, ["N1"]);
+    assert!(totals("status=suspended").await.is_empty());
+}

@@ -193,6 +193,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("toml", &["config"]),
     ("serde_spanned", &["config"]),
     ("csv", &["people", "catalogue", "cli", "serve/api"]),
+    ("memchr", &["store"]),
     ("clap", &["cli", "main.rs"]),
     ("tracing_subscriber", &["base/telemetry.rs"]),
     ("tracing_journald", &["base/telemetry.rs"]),

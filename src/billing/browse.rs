@@ -12,7 +12,9 @@ use crate::domain::payment::{Payment, PaymentStatus};
 use crate::domain::subscription::Subscription;
 use crate::store::contract::{Page, Range};
 use crate::store::listing::{self, Listed, Walk, Window};
-use crate::store::tables::money::{InvoiceStandings, Invoices, Orders, Payments, Postings, Subscriptions};
+use crate::store::tables::money::{
+    InvoiceStandings, Invoices, LedgerLines, Orders, Payments, Postings, Subscriptions, posting_key,
+};
 
 /// Which documents are wanted.
 #[derive(Debug, Clone, Default)]
@@ -62,46 +64,6 @@ impl Document {
 }
 
 impl Till {
-    /// Invoices and credit notes, newest first.
-    ///
-    /// # Errors
-    /// When the store cannot read.
-    pub async fn invoices(
-        &self,
-        filter: &InvoiceFilter,
-        window: Window,
-        now: Timestamp,
-    ) -> Result<Listed<Document>, BillingError> {
-        let range = match filter.subscriber {
-            Some(id) => Range::Equals("subscriber_id", id.to_string().into()),
-            None => Range::All,
-        };
-        let search = filter.search.as_deref().map(str::to_lowercase);
-        let mut listed = Listed { items: Vec::new(), total: 0, complete: true };
-        let mut steps = listing::Steps::new(Walk::newest_first(range));
-        while let Some(records) = steps.next::<Invoices>(&self.store).await? {
-            for record in records {
-                let invoice = record.body;
-                let is_meant = filter.kind.is_none_or(|kind| kind == invoice.kind)
-                    && search.as_deref().is_none_or(|search| mentions(&invoice, search));
-                if !is_meant {
-                    continue;
-                }
-                let is_shown = listed.total >= window.offset && listed.items.len() < window.limit;
-                if filter.status.is_none() && !is_shown {
-                    listed.total = listed.total.saturating_add(1);
-                    continue;
-                }
-                let document = self.with_standing(invoice).await?;
-                if filter.status.is_none_or(|status| status == document.status(now)) {
-                    listed.take(window, document);
-                }
-            }
-        }
-        listed.complete = steps.complete();
-        Ok(listed)
-    }
-
     pub(super) async fn with_standing(&self, invoice: Invoice) -> Result<Document, BillingError> {
         let standing = match invoice.kind {
             DocumentKind::Invoice => self.store.get::<InvoiceStandings>(&invoice.id).await?,
@@ -163,7 +125,13 @@ impl Till {
                 && (!filter.unmatched || (payment.subscriber_id.is_none() && payment.status.is_booked()))
                 && (holds(&payment.reference) || payment.transaction.as_deref().is_some_and(&holds))
         };
-        let listed = listing::list::<Payments>(&self.store, Walk::newest_first(range), window, fits).await?;
+        let walk = Walk::newest_first(range);
+        let both = filter.subscriber.is_some() && filter.status.is_some();
+        let listed = if both || filter.unmatched || filter.search.is_some() {
+            listing::list::<Payments>(&self.store, walk, window, fits).await?
+        } else {
+            listing::window::<Payments>(&self.store, walk, window).await?
+        };
         Ok(listed.map(|record| record.body))
     }
 
@@ -203,8 +171,7 @@ impl Till {
             Some(id) => Range::Equals("subscriber_id", id.to_string().into()),
             None => Range::All,
         };
-        let listed =
-            listing::list::<Orders>(&self.store, Walk::newest_first(range), window, |_| true).await?;
+        let listed = listing::window::<Orders>(&self.store, Walk::newest_first(range), window).await?;
         Ok(listed.map(|record| record.body))
     }
 
@@ -222,7 +189,7 @@ impl Till {
             None => Range::All,
         };
         let walk = Walk { range, newest_first: false };
-        let listed = listing::list::<Subscriptions>(&self.store, walk, window, |_| true).await?;
+        let listed = listing::window::<Subscriptions>(&self.store, walk, window).await?;
         Ok(listed.map(|record| record.body))
     }
 
@@ -235,20 +202,20 @@ impl Till {
         account: Option<&Account>,
         window: Window,
     ) -> Result<Listed<Posting>, BillingError> {
-        let fits = |record: &crate::store::contract::Record<Postings>| {
-            account.is_none_or(|account| record.body.lines.iter().any(|line| line.account == *account))
+        let Some(account) = account else {
+            let walk = Walk::newest_first(Range::All);
+            let listed = listing::window::<Postings>(&self.store, walk, window).await?;
+            return Ok(listed.map(|record| record.body));
         };
-        let walk = Walk::newest_first(Range::All);
-        let listed = listing::list::<Postings>(&self.store, walk, window, fits).await?;
-        Ok(listed.map(|record| record.body))
+        let walk = Walk::newest_first(Range::KeyPrefix(format!("{account}/")));
+        let lines = listing::window::<LedgerLines>(&self.store, walk, window).await?;
+        let mut items = Vec::with_capacity(lines.items.len());
+        for line in &lines.items {
+            let posting = self.store.get::<Postings>(&posting_key(line.body.seq)).await?;
+            items.extend(posting.map(|record| record.body));
+        }
+        Ok(Listed { items, total: lines.total, complete: true })
     }
-}
-
-fn mentions(invoice: &Invoice, search: &str) -> bool {
-    let holds = |text: &str| text.to_lowercase().contains(search);
-    invoice.number.as_deref().is_some_and(holds)
-        || holds(&invoice.customer.name)
-        || holds(&invoice.customer.number)
 }
 
 /// Credit notes of one invoice that are shown.

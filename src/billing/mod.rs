@@ -20,6 +20,7 @@ pub mod dunning;
 pub mod fault;
 pub mod grant;
 pub mod inbox;
+mod invoice_list;
 pub mod looking;
 pub mod notices;
 pub mod own;
@@ -42,6 +43,7 @@ use std::sync::Arc;
 use crate::base::entropy::Entropy;
 use crate::notify::bulletin::Bulletin;
 use crate::store::Store;
+use crate::store::names::{Names, of_customer};
 
 pub use crate::store::listing::{Listed, Window};
 pub use attempts::Attempts;
@@ -92,6 +94,7 @@ impl Billing {
             book: book.clone(),
             shop: shop.clone(),
             settings: settings.clone(),
+            customers: Names::new(store, of_customer),
             bulletin: None,
             wake,
         };

@@ -25,6 +25,8 @@ use crate::domain::payment::{Confirmation, Outcome, Payment, PaymentStatus};
 use crate::notify::news::News;
 use crate::store::Store;
 use crate::store::contract::{CommitError, IndexValue, Page, Range, Record, Unit};
+use crate::store::names::Names;
+use crate::store::tables::Subscribers;
 use crate::store::tables::money::{Orders, Payments, provider_key};
 
 /// The till; cheap to clone.
@@ -35,6 +37,8 @@ pub struct Till {
     pub(super) book: Book,
     pub(super) shop: Shop,
     pub(super) settings: Settings,
+    /// Customers by a part of a name.
+    pub(super) customers: Names<Subscribers>,
     /// Tells subscribers, where somebody does.
     pub(super) bulletin: Option<crate::notify::bulletin::Bulletin>,
     /// Wakes whoever carries out what was paid.

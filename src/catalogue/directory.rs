@@ -3,19 +3,20 @@
 //! It only reads; records are made and changed by `people::subscribers`. The one rule: a
 //! customer's status is derived when it is asked for and stored nowhere.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::fault::Fault;
 use super::services::{self, ServiceView, Services};
 use super::standing::{self, CustomerStatus, ServiceStatus};
+use super::stands::Stands;
 use crate::domain::ids::SubscriberId;
 use crate::domain::provisioning::{ProvisioningTask, TaskState};
 use crate::domain::subscriber::{Standing, Subscriber};
 use crate::store::Store;
 use crate::store::contract::Record;
-use crate::store::listing::{self, Listed, Steps, Walk, Window};
+use crate::store::listing::{self, Listed, Walk, Window};
+use crate::store::names::{Names, of_customer};
 use crate::store::tables;
 
 /// The reading of customers.
@@ -23,6 +24,8 @@ use crate::store::tables;
 pub struct Directory {
     store: Store,
     services: Services,
+    names: Names<tables::Subscribers>,
+    stands: Stands,
 }
 
 /// A customer with how they stand.
@@ -59,8 +62,9 @@ pub struct ProvisioningStatus {
 impl Directory {
     /// The reading over a store.
     #[must_use]
-    pub const fn new(store: Store, services: Services) -> Self {
-        Self { store, services }
+    pub fn new(store: Store, services: Services, zone: &TimeZone) -> Self {
+        let (names, stands) = (Names::new(&store, of_customer), Stands::new(&store, zone));
+        Self { store, services, names, stands }
     }
 
     /// The customer of that id or customer number.
@@ -82,43 +86,34 @@ impl Directory {
         window: Window,
         now: Timestamp,
     ) -> Result<Listed<CustomerView>, Fault> {
-        let (standings, all_seen) = match filter.status {
-            Some(_) => self.standings(now).await?,
-            None => (HashMap::new(), true),
+        let named = match &filter.search {
+            Some(search) => Some(self.names.find(search).await?),
+            None => None,
         };
-        let fits = |record: &Record<tables::Subscribers>| {
-            filter.names(&record.body)
-                && filter.status.is_none_or(|wanted| {
-                    let theirs = standings.get(&record.body.id).map_or(&[][..], Vec::as_slice);
-                    standing::of_customer(record.body.standing, theirs) == wanted
-                })
+        let standing = match filter.status {
+            Some(status) => Some(self.stands.of(status, now).await?),
+            None => None,
         };
-        let found = listing::list::<tables::Subscribers>(&self.store, Walk::all(), window, fits).await?;
+        let keys = match (named, standing) {
+            (None, None) => None,
+            (Some(keys), None) | (None, Some(keys)) => Some(keys),
+            // Both are in the order of keys.
+            (Some(named), Some(standing)) => {
+                Some(named.into_iter().filter(|id| standing.binary_search(id).is_ok()).collect())
+            }
+        };
+        let found = match keys {
+            None => listing::window::<tables::Subscribers>(&self.store, Walk::all(), window).await?,
+            Some(keys) => {
+                let keys = keys.into_iter().map(SubscriberId).collect();
+                listing::of_keys::<tables::Subscribers>(&self.store, keys, window).await?
+            }
+        };
         let mut items = Vec::with_capacity(found.items.len());
         for record in found.items {
             items.push(self.view(record, now).await?);
         }
-        Ok(Listed { items, total: found.total, complete: found.complete && all_seen })
-    }
-
-    /// How the services of every customer with an open account stand, in one pass over the services,
-    /// and whether all were seen. An active one settles how its customer stands.
-    async fn standings(&self, now: Timestamp) -> Result<(Standings, bool), Fault> {
-        let mut standings = Standings::new();
-        let mut steps = Steps::new(Walk::all());
-        while let Some(records) = steps.next::<tables::Services>(&self.store).await? {
-            for record in records {
-                let theirs = standings.entry(record.body.subscriber_id).or_default();
-                if theirs.contains(&ServiceStatus::Active) {
-                    continue;
-                }
-                let view = self.services.view_for(record, Standing::Open, now).await?;
-                if !theirs.contains(&view.standing.status) {
-                    theirs.push(view.standing.status);
-                }
-            }
-        }
-        Ok((standings, steps.complete()))
+        Ok(Listed { items, total: found.total, complete: found.complete })
     }
 
     /// How far the provisioning of a customer's services is.
@@ -159,21 +154,6 @@ impl CustomerView {
     pub fn status_of(&self, standing: Standing) -> CustomerStatus {
         let standings: Vec<_> = self.services.iter().map(|view| view.standing.status).collect();
         standing::of_customer(standing, &standings)
-    }
-}
-
-impl CustomerFilter {
-    fn names(&self, one: &Subscriber) -> bool {
-        let Some(search) = &self.search else { return true };
-        let search = search.to_lowercase();
-        let mut texts = vec![
-            one.display_name().to_lowercase(),
-            one.customer_number.as_str().to_lowercase(),
-            one.portal_id.as_str().to_lowercase(),
-        ];
-        texts.extend(one.email.as_ref().map(|email| email.as_str().to_lowercase()));
-        texts.extend(one.phone.as_ref().map(|phone| phone.as_str().to_owned()));
-        texts.iter().any(|text| text.contains(&search))
     }
 }
 
@@ -230,9 +210,6 @@ impl ProvisioningStatus {
         }
     }
 }
-
-/// The different standings among each customer's services.
-type Standings = HashMap<SubscriberId, Vec<ServiceStatus>>;
 
 /// A task that failed matters only while its service still waits.
 fn is_pending(services: &[ServiceView], task: &ProvisioningTask) -> bool {

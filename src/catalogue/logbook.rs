@@ -86,7 +86,11 @@ impl Logbook {
         let wanted = self.wanted(filter).await?;
         let fits = |record: &Record<tables::Sessions>| wanted.fits(&record.body);
         let walk = Walk::newest_first(wanted.range());
-        let listed = listing::list::<tables::Sessions>(&self.store, walk, window, fits).await?;
+        let listed = if wanted.is_range() {
+            listing::window::<tables::Sessions>(&self.store, walk, window).await?
+        } else {
+            listing::list::<tables::Sessions>(&self.store, walk, window, fits).await?
+        };
         Ok(listed.map(SessionView::of))
     }
 
@@ -115,7 +119,11 @@ impl Logbook {
         };
         let fits = |record: &Record<tables::AuthEvents>| filter.fits(&record.body, service);
         let walk = Walk::newest_first(filter.range(service));
-        let listed = listing::list::<tables::AuthEvents>(&self.store, walk, window, fits).await?;
+        let listed = if filter.is_range(service) {
+            listing::window::<tables::AuthEvents>(&self.store, walk, window).await?
+        } else {
+            listing::list::<tables::AuthEvents>(&self.store, walk, window, fits).await?
+        };
         Ok(listed.map(|record| record.body))
     }
 
@@ -148,6 +156,14 @@ impl Wanted<'_> {
         }
     }
 
+    /// Whether everything in the range is wanted.
+    fn is_range(&self) -> bool {
+        let SessionFilter { open, nas, username, .. } = self.filter;
+        let by_whom = usize::from(self.service.is_some()) + usize::from(self.subscriber.is_some());
+        let open_too = *open == Some(false) || (*open == Some(true) && by_whom > 0);
+        by_whom <= 1 && !open_too && nas.is_none() && username.is_none()
+    }
+
     fn fits(&self, session: &Session) -> bool {
         let filter = self.filter;
         let open = filter.open.is_none_or(|open| session.closed_at.is_none() == open);
@@ -171,6 +187,14 @@ impl EventFilter {
             return Range::Equals("refusal", refusal.as_str().into());
         }
         whole("at")
+    }
+
+    /// Whether everything in the range is wanted.
+    fn is_range(&self, service: Option<ServiceId>) -> bool {
+        let filters = [service.is_some(), self.username.is_some(), self.refusal.is_some()];
+        filters.into_iter().filter(|is_there| *is_there).count() <= 1
+            && self.accepted.is_none()
+            && self.since.is_none()
     }
 
     fn fits(&self, event: &AuthEvent, service: Option<ServiceId>) -> bool {

@@ -31,6 +31,7 @@ pub mod provision;
 pub mod roster;
 pub mod services;
 pub mod standing;
+mod stands;
 pub mod usage_form;
 
 pub use crate::store::listing::{Listed, Window};
@@ -71,7 +72,7 @@ impl Catalogue {
         let provisioning = provision::Provisioning::new(store(), entropy(), vault(), zone.clone(), prover);
         Self {
             plans: plans::Plans::new(store(), entropy(), currency),
-            directory: directory::Directory::new(store(), services.clone()),
+            directory: directory::Directory::new(store(), services.clone(), zone),
             nas: nas::NasDevices::new(store(), entropy(), vault()),
             logbook: logbook::Logbook::new(store()),
             import: import::Import::new(store(), services.clone(), provisioning.clone(), vault()),

@@ -27,6 +27,7 @@ use crate::store::Store;
 use crate::store::contract::{Page, Range, ReadError, Record, Unit};
 use crate::store::draft::Draft;
 use crate::store::listing::{self, Listed, Walk, Window};
+use crate::store::names::Names;
 use crate::store::snapshot::credential_context;
 use crate::store::tables;
 use crate::store::vault::Vault;
@@ -38,6 +39,7 @@ pub struct Services {
     entropy: Entropy,
     vault: Vault,
     zone: TimeZone,
+    names: Names<tables::Services>,
 }
 
 /// A contract to make.
@@ -104,8 +106,9 @@ pub struct Suspension {
 impl Services {
     /// The use cases over a store; days are those of `zone`.
     #[must_use]
-    pub const fn new(store: Store, entropy: Entropy, vault: Vault, zone: TimeZone) -> Self {
-        Self { store, entropy, vault, zone }
+    pub fn new(store: Store, entropy: Entropy, vault: Vault, zone: TimeZone) -> Self {
+        let names = Names::new(&store, names);
+        Self { store, entropy, vault, zone, names }
     }
 
     /// Makes a contract: a frozen copy of the plan's terms and a network login.
@@ -215,16 +218,33 @@ impl Services {
             Some(reference) => Some(plans::find(&self.store, reference).await?.body.id),
             None => None,
         };
-        let range = match (customer, plan) {
-            (Some(id), _) => Range::Equals("subscriber_id", id.to_string().into()),
-            (None, Some(id)) => Range::Equals("plan_id", id.to_string().into()),
-            (None, None) => Range::All,
-        };
+        let phase = filter.phase;
         let fits = |record: &Record<tables::Services>| {
-            plan.is_none_or(|plan| record.body.plan_id == plan) && filter.fits(&record.body)
+            plan.is_none_or(|plan| record.body.plan_id == plan)
+                && customer.is_none_or(|customer| record.body.subscriber_id == customer)
+                && phase.is_none_or(|phase| record.body.phase == phase)
+        };
+        let (range, is_all) = match (customer, plan, phase) {
+            (Some(id), plan, phase) => {
+                let is_all = plan.is_none() && phase.is_none();
+                (Range::Equals("subscriber_id", id.to_string().into()), is_all)
+            }
+            (None, Some(id), phase) => (Range::Equals("plan_id", id.to_string().into()), phase.is_none()),
+            (None, None, Some(phase)) => (Range::Equals("phase", phase.name().into()), true),
+            (None, None, None) => (Range::All, true),
         };
         let walk = Walk { range, newest_first: false };
-        let listed = listing::list::<tables::Services>(&self.store, walk, window, fits).await?;
+        let listed = match &filter.search {
+            Some(search) => {
+                let keys = self.names.find(search).await?.into_iter().map(ServiceId).collect();
+                match (customer, plan, phase) {
+                    (None, None, None) => listing::of_keys(&self.store, keys, window).await?,
+                    _ => listing::of_keys_that_fit(&self.store, keys, window, fits).await?,
+                }
+            }
+            None if is_all => listing::window(&self.store, walk, window).await?,
+            None => listing::list(&self.store, walk, window, fits).await?,
+        };
         let mut items = Vec::with_capacity(listed.items.len());
         for record in listed.items {
             items.push(self.view(record, now).await?);
@@ -499,16 +519,9 @@ impl Services {
     }
 }
 
-impl ServiceFilter {
-    fn fits(&self, service: &Service) -> bool {
-        let phase = self.phase.is_none_or(|phase| service.phase == phase);
-        let named = self.search.as_ref().is_none_or(|search| {
-            let search = search.to_lowercase();
-            service.username.canonical().contains(&search)
-                || service.service_number.as_str().to_lowercase().contains(&search)
-        });
-        phase && named
-    }
+/// What a service can be found by.
+fn names(service: &Service) -> Vec<String> {
+    vec![service.username.canonical(), service.service_number.to_string()]
 }
 
 /// The service of that id, number or login; of a login that only ended ones had, the newest.

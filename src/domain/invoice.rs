@@ -61,6 +61,17 @@ pub enum DocumentKind {
     CreditNote,
 }
 
+impl DocumentKind {
+    /// The name in API and store.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Invoice => "invoice",
+            Self::CreditNote => "credit_note",
+        }
+    }
+}
+
 /// A name and an address as they were printed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {

@@ -77,6 +77,19 @@ pub enum Phase {
     Ended,
 }
 
+impl Phase {
+    /// The name in API and store.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Provisioning => "provisioning",
+            Self::Active => "active",
+            Self::Ended => "ended",
+        }
+    }
+}
+
 /// How a network login proves itself.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]

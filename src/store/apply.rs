@@ -293,13 +293,25 @@ impl One {
 
     fn applied(self) -> Applied {
         let counters_only = self.change == Change::Counters;
+        let (grown, moved) = if counters_only { (0, Vec::new()) } else { self.moved() };
         let now = self.now.map(|row| StoredState {
             version: row.version,
             schema: row.schema,
             body: row.body.into_bytes(),
             counters: row.counters,
         });
-        Applied { collection: self.spec, key: self.key, now, counters_only }
+        Applied { collection: self.spec, key: self.key, now, counters_only, grown, moved }
+    }
+
+    /// By how many there are more, and which index values are others than before.
+    fn moved(&self) -> (i64, Vec<(usize, IndexValue, IndexValue)>) {
+        let value = |row: &Option<Row>, at: usize| {
+            row.as_ref().and_then(|row| row.index.get(at).cloned()).unwrap_or(IndexValue::Null)
+        };
+        let places = 0..self.spec.indexes.len();
+        let both = places.map(|at| (at, value(&self.before, at), value(&self.now, at)));
+        let grown = i64::from(self.now.is_some()) - i64::from(self.before.is_some());
+        (grown, both.filter(|(_, before, after)| before != after).collect())
     }
 }
 

@@ -90,7 +90,7 @@ impl RecordKey for Uuid {
 }
 
 /// A value in an index column.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IndexValue {
     /// Not indexed.
     Null,

@@ -13,11 +13,12 @@ use super::contract::{
     Change, Collection, CommitError, Committed, MAX_PAGE, Page, Range, ReadError, Record, RecordKey, Slice,
     Unit,
 };
+use super::counts::Counts;
 use super::engine::memory::Memory;
 use super::engine::sqlite::{self, pool::Pool};
 use super::engine::{DamageList, Engine, Read};
 use super::options::{OpenError, Options, QUEUE};
-use super::record::{self, Observer, Registration};
+use super::record::{self, Keyed, Observer, Registration, Watchers};
 use super::report::{BackupError, Manifest, Report, Restored};
 use super::seal::SealKey;
 use super::writer::{Answer, Job, Queue, Submitted, Sweep, Swept, Writer};
@@ -36,6 +37,8 @@ struct Inner {
     seq: watch::Receiver<u64>,
     damage: DamageList,
     writer: Mutex<Option<JoinHandle<()>>>,
+    watchers: Arc<Watchers>,
+    counts: Arc<Counts>,
 }
 
 /// Where reads run: a closed list, one per engine.
@@ -132,13 +135,23 @@ impl Store {
     ) -> Result<Self, OpenError> {
         let (queue, jobs) = Queue::bounded(queue);
         let (seq, watch) = watch::channel(seq);
-        let writer = Writer { engine, queue: jobs, clock, observer, seq, ill: false };
+        let (watchers, counts) = (Arc::<Watchers>::default(), Arc::<Counts>::default());
+        let writer = Writer {
+            engine,
+            queue: jobs,
+            clock,
+            observer,
+            watchers: Arc::clone(&watchers),
+            counts: Arc::clone(&counts),
+            seq,
+            ill: false,
+        };
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|error| OpenError::Engine { doing: "start the writer of", why: error.to_string() })?;
         let writer = Mutex::new(Some(writer));
-        Ok(Self(Arc::new(Inner { queue, reads, seq: watch, damage, writer })))
+        Ok(Self(Arc::new(Inner { queue, reads, seq: watch, damage, writer, watchers, counts })))
     }
 
     /// Reads one record.
@@ -158,19 +171,50 @@ impl Store {
         let damage = self.0.damage.clone();
         self.read(move |read| {
             let raw = read.scan(C::SPEC, &range, &page)?;
-            let mut records = Vec::with_capacity(raw.rows.len());
-            for one in raw.rows {
-                match record::decode::<C>(one.key, one.row) {
-                    Ok(record) => records.push(record),
-                    Err(ReadError::Damaged { collection, key }) => {
-                        damage.add(collection, &key, "its body is not what the collection declares");
-                    }
-                    Err(error @ (ReadError::Newer { .. } | ReadError::Unavailable(_))) => return Err(error),
-                }
-            }
-            Ok(Slice { records, next: raw.next })
+            Ok(Slice { records: decoded(raw.rows, &damage)?, next: raw.next })
         })
         .await
+    }
+
+    /// The records of a range from the place `skip` on, at most `limit`, and how many the range has. What is
+    /// skipped is not read, and the count is kept from one call to the next.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub(crate) async fn window<C: Collection>(
+        &self,
+        range: Range,
+        newest_first: bool,
+        (skip, limit): (usize, usize),
+    ) -> Result<(Vec<Record<C>>, usize), ReadError> {
+        let (damage, counts) = (self.0.damage.clone(), Arc::clone(&self.0.counts));
+        self.read(move |read| {
+            let total = match counts.known(C::SPEC, &range) {
+                Some(known) => known,
+                None => {
+                    let quiet = counts.quiet();
+                    let counted = read.count(C::SPEC, &range)?;
+                    counts.keep(C::SPEC, &range, counted, quiet);
+                    counted
+                }
+            };
+            let total = usize::try_from(total).unwrap_or(usize::MAX);
+            let limit = limit.min(total.saturating_sub(skip)).min(MAX_PAGE);
+            // What lies beyond the middle is nearer from the other end.
+            let from_end = skip > total / 2;
+            let skip = if from_end { total.saturating_sub(skip).saturating_sub(limit) } else { skip };
+            let mut rows = read.window(C::SPEC, &range, newest_first != from_end, (skip, limit))?;
+            if from_end {
+                rows.reverse();
+            }
+            Ok((decoded(rows, &damage)?, total))
+        })
+        .await
+    }
+
+    /// Tells `watcher` of every commit from now on, as the observer is told, while it is held by somebody.
+    pub(crate) fn watch(&self, watcher: std::sync::Weak<dyn Observer>) {
+        self.0.watchers.add(watcher);
     }
 
     /// Hands every record of a collection to `each`, as of one moment, without paging: for
@@ -358,6 +402,21 @@ impl Store {
             Reads::Memory(memory) => work(memory),
         }
     }
+}
+
+/// Rows as what their collection says; those that are not are named and left out.
+fn decoded<C: Collection>(rows: Vec<Keyed>, damage: &DamageList) -> Result<Vec<Record<C>>, ReadError> {
+    let mut records = Vec::with_capacity(rows.len());
+    for one in rows {
+        match record::decode::<C>(one.key, one.row) {
+            Ok(record) => records.push(record),
+            Err(ReadError::Damaged { collection, key }) => {
+                damage.add(collection, &key, "its body is not what the collection declares");
+            }
+            Err(error @ (ReadError::Newer { .. } | ReadError::Unavailable(_))) => return Err(error),
+        }
+    }
+    Ok(records)
 }
 
 impl Inner {

@@ -10,9 +10,11 @@
 //! | [`contract`] | collections, units, ranges, errors: what every engine promises |
 //! | [`handle`] | [`Store`]: what callers hold |
 //! | [`listing`] | windows of what fits, with a total |
+//! | `names` | search by a part of a name |
 //! | [`record`] | what travels between engine and handle; the observer |
 //! | [`writer`] | the one thread that changes anything: queue, group commit, answers |
 //! | `apply` | one unit against the rows: expectations, operations, events |
+//! | `counts` | how many records a list has, kept in step |
 //! | `engine` | where the rows are: SQLite or memory |
 //! | [`report`] | what checks, backups and restorations say |
 //! | [`seal`] | how a record proves that it is what was written |
@@ -22,6 +24,7 @@ pub mod contract;
 pub mod draft;
 pub mod handle;
 pub mod listing;
+pub(crate) mod names;
 pub mod options;
 pub mod record;
 pub mod report;
@@ -37,6 +40,7 @@ pub mod writer;
 
 mod apply;
 pub mod audit;
+mod counts;
 mod engine;
 mod files;
 

@@ -4,6 +4,7 @@
 //! caller asked for its type, never in the writer.
 
 use std::fmt;
+use std::sync::{PoisonError, RwLock, Weak};
 
 use super::contract::{Collection, CollectionSpec, IndexValue, ReadError, Record};
 
@@ -52,6 +53,10 @@ pub struct Applied {
     pub now: Option<StoredState>,
     /// True when only counters (and the version) changed, so the body need not be parsed.
     pub counters_only: bool,
+    /// One when the record is new, minus one when it is gone, else zero.
+    pub(crate) grown: i64,
+    /// Index values that are others than before: place among the declared ones, before, after.
+    pub(crate) moved: Vec<(usize, IndexValue, IndexValue)>,
 }
 
 /// Whoever must know of each commit before it is acknowledged.
@@ -61,6 +66,25 @@ pub struct Applied {
 pub trait Observer: Send + Sync {
     /// These changes are durable, in this order.
     fn applied(&self, batch: &[Applied]);
+}
+
+/// Observers that came after the store was opened. They are told like the first one, after it.
+#[derive(Default)]
+pub(crate) struct Watchers(RwLock<Vec<Weak<dyn Observer>>>);
+
+impl Watchers {
+    pub(crate) fn add(&self, watcher: Weak<dyn Observer>) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|one| one.strong_count() > 0);
+        all.push(watcher);
+    }
+}
+
+impl Observer for Watchers {
+    fn applied(&self, batch: &[Applied]) {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter_map(Weak::upgrade).for_each(|one| one.applied(batch));
+    }
 }
 
 /// An observer that does nothing.

@@ -136,6 +136,7 @@ collection! {
         +unique delegated_prefix = |service| live(service, service.addresses.delegated_prefix),
         +unique service_number = |service| service.service_number.as_str().to_lowercase().into(),
         plan_id = |service| service.plan_id.to_key().into(),
+        phase = |service| service.phase.name().into(),
         updated_at = |service| service.updated_at.as_millisecond().into(),
     ]
 }

@@ -16,8 +16,9 @@ use uuid::Uuid;
 
 use super::apply::{self, Outcome};
 use super::contract::{CollectionSpec, CommitError, Committed, IndexValue, Op, Unit};
+use super::counts::Counts;
 use super::engine::{BatchFault, Engine, EngineFault, Fault, Rows};
-use super::record::{Applied, Observer};
+use super::record::{Applied, Observer, Watchers};
 use crate::base::clock::Clock;
 
 /// A unit on its way: a future of its answer.
@@ -185,6 +186,8 @@ pub(crate) struct Writer<E> {
     pub(crate) queue: Receiver<Job>,
     pub(crate) clock: Clock,
     pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) watchers: Arc<Watchers>,
+    pub(crate) counts: Arc<Counts>,
     pub(crate) seq: watch::Sender<u64>,
     /// The last batch failed: a failure is logged when it begins and when it ends.
     pub(crate) ill: bool,
@@ -239,6 +242,7 @@ impl<E: Engine> Writer<E> {
         let mut answers = Vec::new();
         let mut applied = Vec::new();
         let mut next = Some((unit, answer));
+        self.counts.begin();
         let result = self.engine.batch(|rows| {
             while let Some((unit, answer)) = next.take() {
                 match apply::apply(rows, unit, now_millis) {
@@ -278,6 +282,7 @@ impl<E: Engine> Writer<E> {
         applied: &[Applied],
     ) {
         self.note_health(result.as_ref().err());
+        self.note_counts(result.as_ref().err(), applied);
         match result {
             Ok(seq) => {
                 self.publish(seq, applied);
@@ -292,6 +297,14 @@ impl<E: Engine> Writer<E> {
                 }
             }
         }
+    }
+
+    fn note_counts(&self, fault: Option<&BatchFault>, applied: &[Applied]) {
+        self.counts.end(match fault {
+            None => Some(applied),
+            Some(BatchFault::NotApplied(_)) => Some(&[]),
+            Some(BatchFault::Unknown(_)) => None,
+        });
     }
 
     fn note_health(&mut self, fault: Option<&BatchFault>) {
@@ -311,6 +324,7 @@ impl<E: Engine> Writer<E> {
     fn publish(&mut self, seq: u64, applied: &[Applied]) {
         if !applied.is_empty() {
             self.observer.applied(applied);
+            self.watchers.applied(applied);
         }
         self.seq.send_if_modified(|last| std::mem::replace(last, seq) != seq);
     }
@@ -327,6 +341,7 @@ impl<E: Engine> Writer<E> {
         let now_millis = self.clock.now().as_millisecond();
         let budget = u64::try_from(sweep.budget()).unwrap_or(u64::MAX);
         let due = self.engine.due(sweep).map_err(|fault| BatchFault::NotApplied(fault).of_unit(None))?;
+        self.counts.begin();
         let result = self.engine.batch(|rows| match &sweep.what {
             SweepWhat::Records { collection, .. } => remove(rows, collection, due, now_millis),
             SweepWhat::Changes { .. } | SweepWhat::Units { .. } => match rows.forget(sweep) {
@@ -335,6 +350,8 @@ impl<E: Engine> Writer<E> {
                 Err(Fault::Refused(refusal)) => Err(EngineFault::Io(refusal.to_string())),
             },
         });
+        let applied = result.as_ref().map_or(&[][..], |(_, _, applied)| applied.as_slice());
+        self.note_counts(result.as_ref().err(), applied);
         let (removed, seq, applied) = result.map_err(|fault| fault.of_unit(None))?;
         self.publish(seq, &applied);
         Ok(Swept { removed, more: removed >= budget && removed > 0 })

@@ -293,6 +293,27 @@ impl Read for Memory {
         })
     }
 
+    fn window(
+        &self,
+        spec: &CollectionSpec,
+        range: &Range,
+        reverse: bool,
+        (skip, limit): (usize, usize),
+    ) -> Result<Vec<Keyed>, ReadError> {
+        self.with(spec, |table| {
+            let mut positions = table.positions(range)?;
+            if reverse {
+                positions.reverse();
+            }
+            let within = positions.into_iter().skip(skip).take(limit);
+            Ok(within.filter_map(|position| table.at(position)).map(|(_, row)| row).collect())
+        })
+    }
+
+    fn count(&self, spec: &CollectionSpec, range: &Range) -> Result<u64, ReadError> {
+        self.with(spec, |table| Ok(u64::try_from(table.positions(range)?.len()).unwrap_or(u64::MAX)))
+    }
+
     fn changes(&self, after: u64, limit: usize) -> Result<Vec<Change>, ReadError> {
         let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let from = after.saturating_add(1);

@@ -73,6 +73,16 @@ pub(crate) trait Rows {
 pub(crate) trait Read {
     fn get(&self, spec: &CollectionSpec, key: &str) -> Result<Option<Row>, ReadError>;
     fn scan(&self, spec: &CollectionSpec, range: &Range, page: &Page) -> Result<RawSlice, ReadError>;
+    /// The records of a range from the place `skip` on, at most `limit`, without reading those before.
+    fn window(
+        &self,
+        spec: &CollectionSpec,
+        range: &Range,
+        reverse: bool,
+        part: (usize, usize),
+    ) -> Result<Vec<Keyed>, ReadError>;
+    /// How many records a range has.
+    fn count(&self, spec: &CollectionSpec, range: &Range) -> Result<u64, ReadError>;
     fn changes(&self, after: u64, limit: usize) -> Result<Vec<Change>, ReadError>;
     /// Every record, one after the other, as of one moment; the feed's position at that moment.
     fn walk(&self, spec: &CollectionSpec, each: &mut dyn FnMut(Keyed)) -> Result<u64, ReadError>;

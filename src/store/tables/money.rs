@@ -91,6 +91,7 @@ collection! {
         +unique number = |invoice| invoice.number.clone().into(),
         subscriber_id = |invoice| invoice.subscriber_id.to_key().into(),
         corrects = |invoice| invoice.corrects.map(|id| id.to_key()).into(),
+        kind = |invoice| invoice.kind.name().into(),
         created_at = |invoice| invoice.created_at.as_millisecond().into(),
     ]
 }
@@ -103,6 +104,10 @@ collection! {
         open_due_at = |one| match one.owed() {
             0 => IndexValue::Null,
             _ => one.due_at.as_millisecond().into(),
+        },
+        closed_as = |one| match one.owed() {
+            0 => one.status(jiff::Timestamp::MIN).name().into(),
+            _ => IndexValue::Null,
         },
         next_dunning_at = |one| match one.owed() {
             0 => IndexValue::Null,

@@ -15,6 +15,7 @@ collection! {
     [
         +unique code = |batch| batch.code.as_str().to_uppercase().into(),
         plan_id = |batch| batch.plan_id.to_key().into(),
+        imported = |batch| batch.imported.then_some("yes").into(),
         waits = |batch| match waits(batch) {
             true => batch.created_at.as_millisecond().into(),
             false => IndexValue::Null,

@@ -66,6 +66,49 @@ impl Read for Reader {
         Ok(RawSlice { rows: found, next: None })
     }
 
+    fn window(
+        &self,
+        spec: &CollectionSpec,
+        range: &Range,
+        reverse: bool,
+        (skip, limit): (usize, usize),
+    ) -> Result<Vec<Keyed>, ReadError> {
+        let table = self.table(spec)?;
+        // Places are found in an index alone; only the records of the window are read.
+        let mut query = Query::within(table, range, format!("SELECT rowid FROM {}", quoted(spec.name)))?;
+        let order = query.order(if reverse { "DESC" } else { "ASC" });
+        query.sql = format!(
+            "{} WHERE rowid IN ({} ORDER BY {order} LIMIT ? OFFSET ?) ORDER BY {order}",
+            table.select(),
+            query.sql
+        );
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        query.values.extend([number(limit).into(), number(skip).into()]);
+        let mut statement = self.connection.prepare_cached(&query.sql).map_err(|e| unreadable(&e))?;
+        let mut rows = statement.query(params_from_iter(&query.values)).map_err(|e| unreadable(&e))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(|e| unreadable(&e))? {
+            found.extend(self.sound(table, row));
+        }
+        Ok(found)
+    }
+
+    fn count(&self, spec: &CollectionSpec, range: &Range) -> Result<u64, ReadError> {
+        let query = match range {
+            // Without a condition the engine counts pages, not rows.
+            Range::All => Query::bare(format!("SELECT count(*) FROM {}", quoted(spec.name))),
+            Range::KeyPrefix(_) | Range::Equals(..) | Range::Between(..) => {
+                let select = format!("SELECT count(*) FROM {}", quoted(spec.name));
+                Query::within(self.table(spec)?, range, select)?
+            }
+        };
+        let mut statement = self.connection.prepare_cached(&query.sql).map_err(|e| unreadable(&e))?;
+        let count: i64 = statement
+            .query_row(params_from_iter(&query.values), |row| row.get(0))
+            .map_err(|e| unreadable(&e))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     fn changes(&self, after: u64, limit: usize) -> Result<Vec<Change>, ReadError> {
         let mut statement = self.connection.prepare_cached(CHANGES).map_err(|e| unreadable(&e))?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -147,15 +190,20 @@ pub(crate) fn seal_change(
 struct Query {
     sql: String,
     values: Vec<rusqlite::types::Value>,
-    /// The index whose value is part of the order.
+    /// The index that the range is of.
     index: Option<usize>,
+    /// Its column, where the order is by its values.
+    by: Option<String>,
 }
 
 impl Query {
-    fn new(table: &Table, range: &Range, page: &Page) -> Result<Self, ReadError> {
-        let mut query = Self { sql: table.select(), values: Vec::new(), index: None };
-        let (beyond, direction) = if page.reverse { ("<", "DESC") } else { (">", "ASC") };
-        let mut order = format!("key {direction}");
+    const fn bare(sql: String) -> Self {
+        Self { sql, values: Vec::new(), index: None, by: None }
+    }
+
+    /// What `select` selects, of the records of a range.
+    fn within(table: &Table, range: &Range, select: String) -> Result<Self, ReadError> {
+        let mut query = Self::bare(select);
         match range {
             Range::All => query.sql.push_str(" WHERE true"),
             Range::KeyPrefix(prefix) => {
@@ -175,21 +223,39 @@ impl Query {
                     query.push(&format!(" AND {column} >= ?"), low);
                 }
                 query.push(&format!(" AND {column} <= ?"), high);
-                order = format!("{column} {direction}, key {direction}");
-                if let Some(after) = &page.after {
-                    query.push(&format!(" AND ({column}, key) {beyond} (?"), &after.index);
-                    query.push(", ?)", &IndexValue::from(after.key.as_str()));
-                }
+                query.by = Some(column);
             }
         }
-        if let (Some(after), false) = (&page.after, matches!(range, Range::Between(..))) {
-            query.push(&format!(" AND key {beyond} ?"), &IndexValue::from(after.key.as_str()));
+        Ok(query)
+    }
+
+    fn new(table: &Table, range: &Range, page: &Page) -> Result<Self, ReadError> {
+        let mut query = Self::within(table, range, table.select())?;
+        let (beyond, direction) = if page.reverse { ("<", "DESC") } else { (">", "ASC") };
+        let order = query.order(direction);
+        if let Some(after) = &page.after {
+            let key = IndexValue::from(after.key.as_str());
+            match query.by.clone() {
+                Some(column) => {
+                    query.push(&format!(" AND ({column}, key) {beyond} (?"), &after.index);
+                    query.push(", ?)", &key);
+                }
+                None => query.push(&format!(" AND key {beyond} ?"), &key),
+            }
         }
         query.sql.push_str(&format!(" ORDER BY {order} LIMIT ?"));
         // One more than the page tells whether there is another.
         let limit = i64::try_from(page.bounded().saturating_add(1)).unwrap_or(i64::MAX);
         query.values.push(limit.into());
         Ok(query)
+    }
+
+    /// The order of a scan: of the index and the key, or of the key alone.
+    fn order(&self, direction: &str) -> String {
+        match &self.by {
+            Some(column) => format!("{column} {direction}, key {direction}"),
+            None => format!("key {direction}"),
+        }
     }
 
     fn by(&mut self, table: &Table, name: &str) -> Result<String, ReadError> {
