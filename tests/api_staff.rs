@@ -7,6 +7,7 @@ mod support;
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use support::edge::{Edge, PASSWORD};
 use support::http::Client;
@@ -312,4 +313,40 @@ async fn a_program_that_runs_wild_is_slowed_and_others_are_not() {
     keys[1].get("/api/v1/services").await.expect(200);
     edge.hand.advance(Duration::from_secs(1));
     keys[0].get("/api/v1/services").await.expect(200);
+}
+
+#[tokio::test]
+async fn rule_25_a_clock_that_jumped_a_year_is_held_until_a_second_source_agrees() {
+    let edge = Edge::start().await;
+    let (watch, clock) = (&edge.app.billing.watch, &edge.app.clock);
+    let holds = || watch.look(clock.now(), clock.monotonic()).is_some();
+    let says = |time: String| edge.console.post("/api/v1/dunning/allow", json!({ "time": time }));
+    assert!(!holds());
+    // A bad answer of a time server: the wall clock is a year ahead, and nothing else is.
+    edge.hand.set_ahead(SignedDuration::from_hours(365 * 24));
+    assert!(holds() && holds(), "however often it is looked at");
+    edge.hand.advance(Duration::from_secs(3_600));
+    assert!(holds(), "and however long it lasts");
+    for not_a_time in ["tomorrow", "2027-03-01T09:00:00", "2027-03-01"] {
+        let refused = says(not_a_time.to_owned()).await.expect(422);
+        assert!(refused["field_errors"]["time"].is_array(), "{refused}");
+    }
+    // Whoever looks at another clock sees the right year, so the box is not believed.
+    let refused = says("2026-03-01T09:00:00Z".to_owned()).await.expect(422);
+    assert!(refused["field_errors"]["time"][0].as_str().unwrap().contains("more than an hour"), "{refused}");
+    assert!(holds());
+    // Set right, it is believed at once.
+    edge.hand.set_ahead(SignedDuration::ZERO);
+    assert!(!holds());
+    // It was off for a year indeed, and a person's watch says so: two sources agree.
+    edge.hand.set_ahead(SignedDuration::from_hours(365 * 24));
+    assert!(holds());
+    let near = clock.now() + SignedDuration::from_mins(59);
+    says(near.to_string()).await.expect(200);
+    assert!(!holds(), "two sources agree");
+    edge.hand.advance(Duration::from_secs(86_400));
+    assert!(!holds(), "and from then on it goes on as clocks do");
+    let (_, cashier) = edge.staff("till@example.net", "cashier").await;
+    let refused = cashier.post("/api/v1/dunning/allow", json!({ "time": clock.now().to_string() })).await;
+    assert_eq!(refused.status, 403, "not everybody may say what time it is");
 }

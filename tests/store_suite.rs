@@ -16,6 +16,7 @@ use dotmac_edge::store::contract::{
     Collection, CollectionSpec, Expected, IndexSpec, IndexValue, Page, Range, SealKind, Unit,
 };
 use dotmac_edge::store::suite::{self, Coin, Coins, Thing, Things};
+use dotmac_edge::store::tables::{UsageDay, UsageDays};
 use dotmac_edge::store::{BackupError, OpenError, Options, Registration, SealKey, Store, Vault};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -359,4 +360,45 @@ async fn both_engines_answer_random_histories_alike() {
     assert_eq!(answers.len(), 4, "{answers:?}");
     assert!(disk.verify().await.unwrap().is_sound());
     disk.close().await;
+}
+
+/// Usage of a day as it was kept before octets of free hours were told apart.
+#[derive(Debug, Clone)]
+struct DaysOfThree;
+
+impl Collection for DaysOfThree {
+    const SPEC: &'static CollectionSpec = &CollectionSpec {
+        name: "usage_days",
+        schema: 1,
+        indexes: &[IndexSpec { name: "service_id", unique: false }],
+        counters: &["down_octets", "up_octets", "seconds"],
+        seal: SealKind::Checksum,
+    };
+    type Key = String;
+    type Body = UsageDay;
+    fn index(body: &UsageDay) -> Vec<IndexValue> {
+        vec![body.service_id.to_string().into()]
+    }
+}
+
+#[tokio::test]
+async fn a_day_of_three_counters_opens_with_its_fourth_at_zero_and_counts_on() {
+    let dir = tempfile::tempdir().unwrap();
+    // The record as it lies in stores of that time, to the letter.
+    let golden = r#"{"service_id":"00000000-0000-0000-0000-000000000007","period":"2026-05-01T00:00:00Z","day":"2026-05-03"}"#;
+    let day: UsageDay = serde_json::from_str(golden).unwrap();
+    let key = "00000000-0000-0000-0000-000000000007/2026-05-03/1777593600000".to_owned();
+    assert_eq!((serde_json::to_string(&day).unwrap(), day.key()), (golden.to_owned(), key.clone()));
+    let old = Store::open(&options(dir.path()), &[Registration::of::<DaysOfThree>()], Arc::new(())).unwrap();
+    old.commit(Unit::natural().put_counted::<DaysOfThree>(&key, &day, vec![5, 6, 7]).unwrap()).await.unwrap();
+    old.close().await;
+
+    assert_eq!(UsageDays::SPEC.counters, ["down_octets", "up_octets", "seconds", "free_octets"]);
+    let store = Store::open(&options(dir.path()), &[Registration::of::<UsageDays>()], Arc::new(())).unwrap();
+    let found = store.get::<UsageDays>(&key).await.unwrap().unwrap();
+    assert_eq!((found.body, found.counters), (day, vec![5, 6, 7, 0]));
+    store.commit(Unit::natural().add::<UsageDays>(&key, vec![(0, 10), (3, 10)])).await.unwrap();
+    assert_eq!(store.get::<UsageDays>(&key).await.unwrap().unwrap().counters, [15, 6, 7, 10]);
+    assert!(store.verify().await.unwrap().is_sound());
+    store.close().await;
 }

@@ -20,6 +20,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::service::{Addresses, Credential, Interval, IntervalState, Phase, Service};
 use crate::domain::session::{CloseReason, Counters, ReportKind};
 use crate::domain::text::{Code, Line, Username};
+use crate::domain::usage_terms::OnQuota;
 use crate::store::contract::{CommitError, Page, Range, Record, Unit};
 use crate::store::tables::{self, Services, Sessions, UsageDays};
 
@@ -381,6 +382,78 @@ fn the_quota_is_cut_by_what_sessions_used_also_after_a_restart() {
     assert_eq!(refusal(lab.login("right", None, at(701))), Some(Refusal::QuotaSpent));
     lab.restart();
     assert_eq!(refusal(lab.login("right", None, at(702))), Some(Refusal::QuotaSpent));
+}
+
+#[test]
+fn rule_24_start_interims_a_duplicate_a_late_one_and_the_stop_are_300_mb() {
+    let mut unlimited = service();
+    unlimited.terms.data_allowance = None;
+    let mut lab = Lab::with(&unlimited);
+    let say = |kind, mb: u64, seconds| say(kind, "a", mb * 1_000_000, 0, seconds);
+    lab.report(&say(ReportKind::Start, 0, 0), at(0)).unwrap();
+    let told = [
+        (say(ReportKind::Interim, 100, 300), 300, 100),
+        (say(ReportKind::Interim, 250, 600), 600, 250),
+        (say(ReportKind::Interim, 250, 600), 605, 250),
+        (say(ReportKind::Interim, 200, 500), 610, 250),
+        (say(ReportKind::Stop, 300, 900), 900, 300),
+        (say(ReportKind::Stop, 300, 900), 905, 300),
+    ];
+    for (report, now, mb) in told {
+        lab.report(&report, at(now)).unwrap();
+        assert_eq!(lab.stored_usage().0, mb * 1_000_000, "{report:?}");
+        assert_eq!(lab.used().down_octets, mb * 1_000_000, "{report:?}");
+    }
+    lab.restart();
+    assert_eq!((lab.stored_usage(), lab.sessions().len()), ((300_000_000, 0, 900), 1));
+}
+
+#[test]
+fn rule_24_two_devices_on_one_plan_are_both_cut_at_1_gb_together() {
+    let mut shared = service();
+    (shared.terms.data_allowance, shared.terms.device_limit) = (Some(1_000_000_000), 2);
+    let lab = Lab::with(&shared);
+    let say = |kind, id: &str, device: &str, mb: u64, seconds| {
+        let mut report = say(kind, id, mb * 1_000_000, 0, seconds);
+        report.station = Some(device.to_owned());
+        report
+    };
+    let (one, other) = ("02:00:00:00:00:01", "02:00:00:00:00:02");
+    lab.report(&say(ReportKind::Start, "a", one, 0, 0), at(0)).unwrap();
+    lab.report(&say(ReportKind::Start, "b", other, 0, 0), at(0)).unwrap();
+    lab.report(&say(ReportKind::Interim, "a", one, 600, 300), at(300)).unwrap();
+    lab.report(&say(ReportKind::Interim, "b", other, 399, 300), at(300)).unwrap();
+    let Answer::Accept { entitlement, .. } = lab.login("right", Some(one), at(301)) else {
+        panic!("refused")
+    };
+    assert_eq!(entitlement.remaining_octets, Some(1_000_000), "what both have left");
+    assert_eq!(lab.access.owed(at(301)), []);
+    lab.report(&say(ReportKind::Interim, "b", other, 400, 310), at(310)).unwrap();
+    for device in [one, other] {
+        assert_eq!(refusal(lab.login("right", Some(device), at(311))), Some(Refusal::QuotaSpent));
+    }
+    let owed = lab.access.owed(at(311));
+    let wanted = Wanted::Disconnect { refusal: Refusal::QuotaSpent };
+    assert_eq!(owed.iter().map(|one| one.wanted).collect::<Vec<_>>(), [wanted, wanted], "both are to end");
+}
+
+#[test]
+fn rule_24_with_nothing_left_a_plan_refuses_or_goes_on_slowly_as_it_says() {
+    let slow = |bits| BitsPerSecond::new(bits).unwrap();
+    let slow = Rates { down: Download(slow(256_000)), up: Upload(slow(128_000)) };
+    for on_quota in [OnQuota::Cut, OnQuota::Throttle(slow)] {
+        let mut plan = service();
+        plan.terms.usage.on_quota = on_quota;
+        let lab = Lab::with(&plan);
+        lab.report(&say(ReportKind::Stop, "a", 10_000, 0, 500), at(500)).unwrap();
+        match (on_quota, lab.login("right", None, at(600))) {
+            (OnQuota::Cut, answer) => assert_eq!(refusal(answer), Some(Refusal::QuotaSpent)),
+            (OnQuota::Throttle(_), Answer::Accept { entitlement, .. }) => {
+                assert_eq!((entitlement.rates, entitlement.remaining_octets), (slow, None));
+            }
+            (OnQuota::Throttle(_), _) => panic!("it goes on"),
+        }
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// A source of wall-clock and monotonic time; cheap to clone.
 #[derive(Clone, Debug)]
@@ -24,6 +24,7 @@ pub struct ManualClock {
     origin: Instant,
     start_millis: i64,
     elapsed_millis: AtomicI64,
+    ahead_millis: AtomicI64,
 }
 
 impl Clock {
@@ -34,6 +35,7 @@ impl Clock {
             origin: monotonic_now(),
             start_millis: start.as_millisecond(),
             elapsed_millis: AtomicI64::new(0),
+            ahead_millis: AtomicI64::new(0),
         });
         (Self::Manual(Arc::clone(&manual)), manual)
     }
@@ -44,7 +46,9 @@ impl Clock {
         match self {
             Self::System => system_now(),
             Self::Manual(manual) => {
-                let millis = manual.start_millis.saturating_add(manual.elapsed_millis.load(Ordering::SeqCst));
+                let passed = manual.elapsed_millis.load(Ordering::SeqCst);
+                let ahead = manual.ahead_millis.load(Ordering::SeqCst);
+                let millis = manual.start_millis.saturating_add(passed).saturating_add(ahead);
                 Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
             }
         }
@@ -68,6 +72,12 @@ impl ManualClock {
     pub fn advance(&self, by: Duration) {
         let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.elapsed_millis.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// Moves the wall clock alone, as somebody who sets it wrong or right does.
+    pub fn set_ahead(&self, by: SignedDuration) {
+        let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.ahead_millis.store(millis, Ordering::SeqCst);
     }
 }
 

@@ -457,6 +457,12 @@ mod tests {
     }
 
     #[test]
+    fn rule_24_octets_705_032_704_and_one_gigaword_are_5_000_000_000() {
+        assert_eq!(octets64(Some(705_032_704), Some(1)), Some(5_000_000_000));
+        assert_eq!(octets64(Some(0), Some(1)), Some(1 << 32), "a low word of zero is no end of the count");
+    }
+
+    #[test]
     fn rfc2869_s5_1_gigawords_are_the_high_word() {
         assert_eq!(octets64(Some(705_032_704), Some(1)), Some(5_000_000_000));
         assert_eq!(octets64(Some(u32::MAX), Some(u32::MAX)), Some(u64::MAX));

@@ -29,4 +29,17 @@ mod tests {
         assert_eq!(halves(10_737_418_240), (2, 2_147_483_648));
         assert_eq!(halves(4_294_967_296), (0, 4_294_967_295));
     }
+
+    #[test]
+    fn rule_24_what_is_left_is_told_whole_or_one_less_and_its_low_word_is_never_zero() {
+        let border = 1_u64 << 32;
+        let around = |at: u64| [at - 1, at, at + 1];
+        let all = [1, 2, 999_999_999, 1_000_000_000, 1 << 30, u64::from(u32::MAX), u64::MAX];
+        for octets in all.into_iter().chain((1..=64).flat_map(|times| around(border * times))) {
+            let (high, low) = halves(octets);
+            let told = u64::from(high) << 32 | u64::from(low);
+            assert_ne!(low, 0, "{octets} would be read as no limit");
+            assert!(told == octets || told == octets - 1, "{octets} is told as {told}");
+        }
+    }
 }
