@@ -253,6 +253,65 @@ async fn guessing_is_locked_out_for_whoever_guesses_and_told_with_a_wait() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_code_is_replaced_once_shown_once_and_the_old_one_is_dead() {
+    let edge = Edge::start().await;
+    plan(&edge, "day", &json!({})).await;
+    let (ready, codes) = batch(&edge, json!({ "name": "Kiosk", "plan": "day", "count": 3 })).await;
+    let number = |n: u32| format!("{}-{n:06}", ready["code"].as_str().unwrap());
+    let replace = |number: String, key: &'static str| {
+        let console = edge.console.header("idempotency-key", key);
+        async move {
+            console.post(&format!("/api/v1/vouchers/{number}/replace"), json!({ "reason": "wet" })).await
+        }
+    };
+    let new = replace(number(1), "a-replacement-key").await.expect(201);
+    assert_eq!((&new["serial"], &new["replaces"]), (&json!(number(4)), &json!(number(1))), "{new}");
+    // A lost answer is given again, and makes no third code.
+    assert_eq!(replace(number(1), "a-replacement-key").await.expect(201), new);
+    assert_eq!(replace(number(1), "another-key-for-it").await.refusal(422), "business_rule_violation");
+    let old = edge.console.get(&format!("/api/v1/vouchers/{}", number(1))).await.expect(200);
+    assert_eq!((&old["state"], &old["replaced_by"]), (&json!("revoked"), &new["id"]), "{old}");
+    let dead = use_code(&edge, &codes[0], None, "finder").await;
+    assert!(matches!(dead, Err(RedeemError::Refused(VoucherRefusal::Revoked))), "{dead:?}");
+    let code = new["code"].as_str().unwrap();
+    let used = use_code(&edge, code, None, "owner").await.unwrap();
+    assert!(used.is_first && used.serial == number(4));
+
+    // The stranger loses the card that they use: the new code is the login of the same service, for the same time.
+    let again = replace(number(4), "a-card-in-use").await.expect(201);
+    assert_eq!(
+        (&again["state"], &again["until"]),
+        (&json!("active"), &json!(rfc3339(used.until))),
+        "{again}"
+    );
+    let dead = use_code(&edge, code, None, "finder").await;
+    assert!(matches!(dead, Err(RedeemError::Refused(VoucherRefusal::Revoked))), "{dead:?}");
+    let back = use_code(&edge, again["code"].as_str().unwrap(), None, "owner").await.unwrap();
+    assert_eq!((back.is_first, back.service, back.until), (false, used.service, used.until));
+    // Taking the new one back takes back what the first gave.
+    let path = format!("/api/v1/vouchers/{}/revoke", again["serial"].as_str().unwrap());
+    edge.console.post(&path, json!({})).await.expect(200);
+    let service = edge.console.get(&format!("/api/v1/services/{}", used.service)).await.expect(200);
+    assert_eq!(service["status"], "restricted", "{service}");
+
+    // What a customer's service got needs no code any more.
+    let (customer, _) = edge.customer("ada@example.net").await;
+    let ada = customer["id"].as_str().unwrap().parse().unwrap();
+    use_code(&edge, &codes[1], Some(ada), "ada").await.unwrap();
+    assert_eq!(replace(number(2), "of-a-customer").await.refusal(422), "business_rule_violation");
+    let shown = edge.console.get("/api/v1/audit").await.expect(200).to_string();
+    let listed = edge.console.get("/api/v1/vouchers").await.expect(200).to_string();
+    assert!(shown.contains("voucher.replace") && shown.contains("wet"));
+    for text in [shown, listed] {
+        assert!(!text.contains(code) && !text.contains(again["code"].as_str().unwrap()), "{text}");
+    }
+}
+
+fn rfc3339(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
 /// An agent with 10 % and this float, logged in; their id and client.
 async fn agent(edge: &Edge, email: &str, float: &str) -> (String, Client) {
     let (login, client) = edge.staff(email, "agent").await;

@@ -264,3 +264,138 @@ fn span(voucher: &Value) -> (String, String) {
     let text = |name: &str| voucher[name].as_str().unwrap().to_owned();
     (text("from"), text("until"))
 }
+
+/// A report of a session to the accounting port, by the real radclient; whether it was acknowledged.
+fn report(place: &Place, kind: &str, session: &str, name: &str) -> bool {
+    let attributes = format!(
+        "Acct-Status-Type = {kind}\nAcct-Session-Id = \"{session}\"\nUser-Name = \"{name}\"\n\
+         Calling-Station-Id = \"02:00:00:00:00:01\"\nAcct-Session-Time = 5\n"
+    );
+    let mut child = Command::new("radclient")
+        .args(["-r", "3", "-t", "2", &place.accounting.to_string(), "acct", SECRET])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(attributes.as_bytes()).unwrap();
+    child.wait().unwrap().success()
+}
+
+#[test]
+fn what_other_nas_still_owe_of_a_batch_that_was_taken_back_is_counted_and_listed() {
+    let place = Place::new();
+    let _daemon = place.start();
+    plan(&place, &json!({}));
+    let nas = json!({ "name": "hotspot-1", "address": "127.0.0.1", "kind": "mikrotik", "secret": SECRET });
+    place.post("/api/v1/nas-devices", nas).expect(201);
+    let (lost, other) = (codes(&place, 3), codes(&place, 1));
+    for (number, code) in [&lost[0], &lost[1], &other[0]].into_iter().enumerate() {
+        assert!(login(&place, code, &format!("User-Password = \"{code}\""), "02:00:00:00:00:01").0);
+        assert!(report(&place, "Start", &format!("s-{number}"), code));
+    }
+    let batches = place.get("/api/v1/voucher-batches").expect(200);
+    let batch = batches["items"].as_array().unwrap().iter().find(|one| one["count"] == 3).unwrap();
+    let path = format!("/api/v1/voucher-batches/{}/revoke", batch["code"].as_str().unwrap());
+    let taken = place.post(&path, json!({ "reason": "stolen" })).expect(200);
+    assert_eq!((&taken["status"], &taken["pending_at_nas"]), (&json!("revoked"), &json!(2)), "{taken}");
+    let sessions: Vec<_> = taken["pending"].as_array().unwrap().iter().collect();
+    let mut named: Vec<_> = sessions.iter().map(|one| one["acct_session_id"].as_str().unwrap()).collect();
+    named.sort_unstable();
+    assert_eq!(named, ["s-0", "s-1"], "the other batch's session is nobody's debt");
+    assert!(sessions.iter().all(|one| one["wanted"] == "disconnect"), "{taken}");
+    assert_eq!(place.get("/api/v1/pending-changes").expect(200)["total"], 2);
+    // The NAS ends them in its own time; a repeat of the revocation says what is left.
+    assert!(report(&place, "Stop", "s-0", &lost[0]));
+    assert_eq!(place.post(&path, json!({})).expect(200)["pending_at_nas"], 1);
+    assert!(report(&place, "Stop", "s-1", &lost[1]));
+    assert_eq!(place.post(&path, json!({})).expect(200)["pending_at_nas"], 0);
+    assert_eq!(place.get("/api/v1/pending-changes").expect(200)["total"], 0);
+}
+
+/// A command of the program: its status, what it printed, and what it complained of.
+fn voucher(place: &Place, words: &[&str], typed: &str) -> (i32, String, String) {
+    let mut command = place.program(&[&["voucher"], words].concat());
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A command that reads nothing may have ended already.
+    let _ = child.stdin.take().unwrap().write_all(typed.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).unwrap();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+fn said(place: &Place, words: &[&str]) -> String {
+    let (status, out, complaint) = voucher(place, words, "");
+    assert_eq!(status, 0, "{words:?}: {complaint}");
+    out
+}
+
+#[test]
+fn the_voucher_command_makes_lists_looks_up_sells_replaces_and_takes_back() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    let _daemon = place.start();
+    plan(&place, &json!({}));
+    let till = json!({ "email": "till@example.net", "name": "Ada Obi", "role": "cashier", "password": process::PASSWORD });
+    place.post("/api/v1/users", till).expect(201);
+    let file = place.path("codes.csv");
+    let path = file.display().to_string();
+
+    // Codes that go nowhere are not made, and a file that is there is not written over.
+    let (status, _, complaint) = voucher(&place, &["create", "day", "--name", "Kiosk", "--count", "3"], "");
+    assert!(status == 2 && complaint.contains("--codes FILE"), "{status}: {complaint}");
+    let create = ["create", "day", "--name", "Kiosk", "--count", "3", "--price", "450.00", "--hours", "12"];
+    let create = [&create[..], &["--prefix", "lekki", "--for-sale", "--codes", &path]].concat();
+    let made = said(&place, &create);
+    assert!(made.contains("3 codes are in") && made.contains("450.00 NGN"), "{made}");
+    let (status, _, complaint) = voucher(&place, &create, "");
+    assert!(status == 2 && complaint.contains("exists already"), "{status}: {complaint}");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let csv = std::fs::read_to_string(&file).unwrap();
+    let cards: Vec<Vec<&str>> = csv.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    assert!(cards.len() == 3 && cards.iter().all(|card| card[1].starts_with("LEKKI-")), "{csv}");
+    let batch = cards[0][0].split('-').next().unwrap();
+
+    let batches = said(&place, &["batches"]);
+    assert!(
+        batches.contains(batch) && batches.contains("ready") && !batches.contains(cards[0][1]),
+        "{batches}"
+    );
+    let list = said(&place, &["list", batch, "--state", "unused"]);
+    assert!(cards.iter().all(|card| list.contains(card[0])) && !list.contains(cards[0][1]), "{list}");
+    let looked_up = said(&place, &["lookup", cards[0][0]]);
+    assert!(looked_up.contains("unused"), "{looked_up}");
+    // A code is a secret: it is read from standard input, never an argument.
+    let (status, by_code, complaint) =
+        voucher(&place, &["lookup"], &format!("{}\n", cards[1][1].to_lowercase()));
+    assert!(status == 0 && by_code.contains(cards[1][0]), "{by_code}{complaint}");
+
+    let sold = said(&place, &["sell", batch, "--as", "till@example.net", "--count", "2"]);
+    assert!(sold.contains("Take 900.00 NGN") && sold.matches("LEKKI-").count() == 2, "{sold}");
+
+    let replaced = said(&place, &["replace", cards[0][0], "--reason", "smudged"]);
+    let (number, code) = replaced.lines().next().unwrap().split_once("  ").unwrap();
+    assert!(replaced.contains(&format!("It replaces {}", cards[0][0])), "{replaced}");
+    assert!(said(&place, &["lookup", cards[0][0]]).contains("revoked"));
+    assert!(said(&place, &["lookup", number]).contains("unused") && code.starts_with("LEKKI-"));
+    let (status, _, complaint) = voucher(&place, &["replace", cards[0][0]], "");
+    assert!(status != 0 && complaint.contains("replaced before"), "{complaint}");
+
+    assert!(said(&place, &["revoke", number, "--reason", "returned"]).contains("was taken back"));
+    assert!(said(&place, &["lookup", number]).contains("revoked"));
+    assert!(
+        said(&place, &["revoke", batch, "--batch"]).contains(&format!("The batch {batch} was taken back"))
+    );
+    let json: Value = serde_json::from_str(&said(&place, &["list", batch, "--json"])).unwrap();
+    let states: Vec<_> = json["items"].as_array().unwrap().iter().map(|one| one["state"].clone()).collect();
+    assert!(states.len() == 6 && states.iter().all(|state| state == "revoked"), "{json}");
+    let (status, _, complaint) = voucher(&place, &["lookup", "NOSUCH-000001"], "");
+    assert!(status != 0 && complaint.contains("voucher"), "{complaint}");
+    let audit = place.get("/api/v1/audit?action=voucher.replace").expect(200);
+    assert_eq!(
+        (&audit["total"], &audit["items"][0]["after"]["note"]),
+        (&json!(1), &json!("smudged")),
+        "{audit}"
+    );
+    assert!(!audit.to_string().contains(code), "no code is written down");
+}

@@ -14,13 +14,14 @@ use uuid::Uuid;
 
 use super::fault::Fault;
 use super::provision::{self, Provisioning};
-use super::roster::{BadLine, Person, Roster, Row, RowService};
+use super::roster::{BadLine, Own, PaidTime, Person, Roster, Row, RowService};
 use super::services::{NewService, Services};
 use super::standing;
 use crate::base::secret::Secret;
 use crate::domain::audit::Actor;
-use crate::domain::plan::Plan;
-use crate::domain::service::{Addresses, Phase};
+use crate::domain::lock::{Lock, LockMode, LockReason};
+use crate::domain::plan::{BillingMode, Plan};
+use crate::domain::service::{Interval, IntervalState, Phase, Service};
 use crate::domain::subscriber::Subscriber;
 use crate::store::contract::{CommitError, Committed, Record, Unit};
 use crate::store::draft::Draft;
@@ -306,9 +307,10 @@ impl Run<'_, '_> {
             plan: wanted.plan,
             username: wanted.username,
             password: wanted.password,
-            addresses: Addresses::default(),
+            addresses: wanted.own.addresses.clone(),
         };
         let (mut service, network_password) = self.import.services.make(owner, &plan, new, self.now).await?;
+        take_over(&mut service, &wanted.own, self.now);
         let task = match service.awaits_approval() {
             true => None,
             false => Some(self.import.provisioning.new_task(&mut service, self.now)?),
@@ -403,6 +405,32 @@ impl Run<'_, '_> {
     }
 }
 
+/// What a service has for itself goes into its terms; time that was paid for elsewhere is an interval as any other.
+fn take_over(service: &mut Service, own: &Own, now: Timestamp) {
+    let terms = &mut service.terms;
+    terms.rates = own.rates.unwrap_or(terms.rates);
+    terms.session_limit_secs = own.session_secs.or(terms.session_limit_secs);
+    terms.idle_limit_secs = own.idle_secs.or(terms.idle_limit_secs);
+    terms.device_limit = own.device_limit.unwrap_or(terms.device_limit);
+    let Some(PaidTime { from, until }) = own.paid else { return };
+    let from = from.unwrap_or(now);
+    if from < until {
+        let (until, state) = (Some(until), IntervalState::Active);
+        service.intervals.push(Interval { from, until, state, source: IMPORTED.to_owned() });
+    }
+    if until <= now && service.terms.billing.mode != Some(BillingMode::Prepaid) {
+        // What is not bought period by period would run again: it ended there, and stays so until staff say otherwise.
+        service.locks.push(Lock {
+            reason: LockReason::Admin,
+            mode: LockMode::HardReject,
+            rates: None,
+            placed_at: now,
+            placed_by: IMPORTED.to_owned(),
+            note: Some(format!("it had ended on {until} in the system that it came from")),
+        });
+    }
+}
+
 const fn line_of(row: &Result<Row, BadLine>) -> u64 {
     match row {
         Ok(row) => row.line,
@@ -434,6 +462,8 @@ fn bad_line(line: u64, fault: Fault) -> Result<BadLine, Fault> {
 /// A line that was decided, and its place in the store's queue.
 type Waiting = (Decided, Result<Submitted, CommitError>);
 
+/// Where intervals and locks come from that another system had.
+const IMPORTED: &str = "import";
 /// Lines of one run: some seconds of work on a small box, well within the time that a client waits.
 pub const A_RUN: usize = 5_000;
 /// Times that one line is decided again: more contention than this is worth a person's look.

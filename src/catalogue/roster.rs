@@ -5,8 +5,12 @@
 //! `=`, `+`, `-` or `@` is taken as it stands, never as a formula. The one rule: a line that cannot
 //! be taken is named with its number and does not stop the others.
 
+use jiff::Timestamp;
+
 use super::services;
 use crate::base::secret::Secret;
+use crate::domain::rate::Rates;
+use crate::domain::service::Addresses;
 use crate::domain::subscriber::{Address, Category, Standing};
 use crate::domain::text::{Code, Email, Line, Phone, Username};
 
@@ -51,6 +55,34 @@ pub struct RowService {
     pub username: Option<Username>,
     /// Its password.
     pub password: Option<Secret>,
+    /// What it has for itself.
+    pub own: Own,
+}
+
+/// What a service has for itself, in place of its plan's terms or beside them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Fixed addresses, or the pool that they come of.
+    pub addresses: Addresses,
+    /// Speeds.
+    pub rates: Option<Rates>,
+    /// Seconds that a session lasts at most.
+    pub session_secs: Option<u32>,
+    /// Seconds without traffic after which a session ends.
+    pub idle_secs: Option<u32>,
+    /// Sessions at a time.
+    pub device_limit: Option<u32>,
+    /// What is paid for already.
+    pub paid: Option<PaidTime>,
+}
+
+/// Time that was paid for elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PaidTime {
+    /// From when; from when it is taken in where nobody says.
+    pub from: Option<Timestamp>,
+    /// The first instant that is not paid any more.
+    pub until: Timestamp,
 }
 
 /// A line that was not taken.
@@ -179,7 +211,9 @@ impl Cells<'_> {
         let username = self.parsed("username", Username::parse)?;
         let password = self.parsed("password", services::network_password)?;
         match self.cell("plan_code") {
-            Some(plan) => Ok(Some(RowService { plan: plan.to_owned(), username, password })),
+            Some(plan) => {
+                Ok(Some(RowService { plan: plan.to_owned(), username, password, own: Own::default() }))
+            }
             None if username.is_some() || password.is_some() => {
                 Err(self.bad("plan_code", "is needed where there is a username or a password"))
             }

@@ -80,13 +80,14 @@ impl Import {
         let count = |name: &str| read::number(whole, name).unwrap_or(0);
         let would = if self.dry_run { "A dry run; the file would come to: " } else { "" };
         context.terminal.line(format_args!(
-            "{would}{} plans, {} NAS, {} customers new, {} changed, {} as they were, {} services, {} bad lines.",
+            "{would}{} plans, {} NAS, {} customers new, {} changed, {} as they were, {} services, {} vouchers, {} bad lines.",
             count("/plans/created"),
             count("/nas/created"),
             count("/created"),
             count("/updated"),
             count("/unchanged"),
             count("/services"),
+            count("/vouchers/created"),
             rows(whole, "failed").len(),
         ));
     }

@@ -41,6 +41,14 @@ pub(super) enum Voucher {
         #[arg(long, default_value_t = 1)]
         count: u32,
     },
+    /// Give another code for a voucher that was lost or misprinted; it is shown once, and the old one is dead
+    Replace {
+        /// Its number, as B7K2QM-000017, or its id
+        voucher: String,
+        /// Why, for the audit log
+        #[arg(long)]
+        reason: Option<String>,
+    },
     /// Take a voucher back, or with --batch a whole batch; what is online by it is cut
     Revoke {
         /// The voucher's number or id, or the batch's code or id
@@ -96,6 +104,7 @@ impl Voucher {
             Self::List { batch, state } => list(context, batch, state),
             Self::Lookup { voucher } => look_up(context, voucher),
             Self::Sell { batch, seller, count } => sell(context, &batch, &seller, count),
+            Self::Replace { voucher, reason } => replace(context, &voucher, reason),
             Self::Revoke { reference, batch, reason } => revoke(context, &reference, batch, reason),
         }
     }
@@ -234,6 +243,22 @@ fn sell(context: &Context, batch: &str, seller: &str, count: u32) -> Result<(), 
         context.terminal.line(format_args!("{}  {}", read::text(card, "/serial"), read::text(card, "/code")));
     }
     context.terminal.line(format_args!("Take {price} {currency}. The codes are shown this once."));
+    Ok(())
+}
+
+fn replace(context: &Context, voucher: &str, reason: Option<String>) -> Result<(), CliError> {
+    let body = reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }));
+    let path = format!("{VOUCHERS}/{}/replace", encoded(voucher));
+    let replaced = context.daemon()?.post(&path, body)?;
+    if context.terminal.wants_json() {
+        context.terminal.json(&replaced);
+        return Ok(());
+    }
+    let text = |at| read::text(&replaced, at);
+    context.terminal.line(format_args!("{}  {}", text("/serial"), text("/code")));
+    context
+        .terminal
+        .line(format_args!("It replaces {}, which is dead. It is shown this once.", text("/replaces")));
     Ok(())
 }
 

@@ -62,6 +62,9 @@ pub struct VoucherBatch {
     /// Whether what used ones had given has been taken back too.
     #[serde(default)]
     pub revocation_done: bool,
+    /// Whether its cards are another system's, under the codes that it printed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub imported: bool,
     /// Who made it, as an actor's id.
     pub made_by: String,
     /// When it was begun.
@@ -103,6 +106,9 @@ pub struct Voucher {
     /// When it was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
+    /// The one that came in its place, where it was lost or misprinted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<VoucherId>,
 }
 
 /// The first use of a voucher.

@@ -42,6 +42,23 @@ impl VoucherCode {
         fits.then(|| Self(Zeroizing::new(code.to_owned())))
     }
 
+    /// The code of a card that another system printed, in what somebody typed: all letters and digits of it, in
+    /// whatever case and spacing, [`FEWEST_FOREIGN`] to [`MOST_FOREIGN`] of them.
+    #[must_use]
+    pub fn foreign(text: &str) -> Option<Self> {
+        if text.len() > MAX_TYPED {
+            return None;
+        }
+        let mut kept = Zeroizing::new(String::with_capacity(MOST_FOREIGN));
+        for symbol in text.chars().filter(|symbol| !is_spacing(*symbol)) {
+            if !symbol.is_ascii_alphanumeric() || kept.len() >= MOST_FOREIGN {
+                return None;
+            }
+            kept.push(symbol.to_ascii_uppercase());
+        }
+        (kept.len() >= FEWEST_FOREIGN).then_some(Self(kept))
+    }
+
     /// A code drawn from random octets, every symbol as likely as every other; `None` where there were too few.
     #[must_use]
     pub fn draw(octets: impl IntoIterator<Item = u8>) -> Option<Self> {
@@ -129,6 +146,10 @@ pub const ALPHABET: &[u8; 31] = b"ABCDEFGHJKMNPQRSTUVWXYZ23456789";
 pub const SYMBOLS: usize = 12;
 /// Longest prefix: a name that fits on a card in front of the code.
 pub const MAX_PREFIX: usize = 8;
+/// Shortest code of another system's: less than this is found by guessing, whatever the budget.
+pub const FEWEST_FOREIGN: usize = 6;
+/// Longest code of another system's.
+pub const MOST_FOREIGN: usize = 32;
 /// Symbols that stand together where a code is shown.
 const GROUP: usize = 4;
 /// A code with every spacing that anybody types; more is something else.
@@ -154,6 +175,18 @@ mod tests {
             "lekki1abcdefghjkmn",
         ] {
             assert_eq!(canonical(text), code, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_of_another_system_is_all_of_its_letters_and_digits() {
+        let code = |text| VoucherCode::foreign(text).map(|code| code.canonical().to_owned());
+        for text in ["NUX-l0ve-1OI0", "nuxl0ve1oi0", " NUX l0ve 1oi0 "] {
+            assert_eq!(code(text), Some("NUXL0VE1OI0".to_owned()), "{text:?}");
+        }
+        assert_eq!(code("abcdefghjkmn"), canonical("abcdefghjkmn"), "one that could be ours is the same");
+        for text in ["", "12345", "abc/defg", "Äbcdefg", &"A".repeat(33)] {
+            assert_eq!(code(text), None, "{text:?}");
         }
     }
 

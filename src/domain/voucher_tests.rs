@@ -36,7 +36,16 @@ fn batch(redeem_by: Option<Timestamp>) -> VoucherBatch {
 
 fn voucher() -> Voucher {
     let (id, batch_id) = (VoucherId(Uuid::from_u128(3)), BatchId(Uuid::from_u128(1)));
-    Voucher { id, batch_id, number: 17, code_hash: String::new(), used: None, sold: None, revoked_at: None }
+    Voucher {
+        id,
+        batch_id,
+        number: 17,
+        code_hash: String::new(),
+        used: None,
+        sold: None,
+        revoked_at: None,
+        replaced_by: None,
+    }
 }
 
 fn used(batch: &VoucherBatch, now: Timestamp) -> Voucher {

@@ -4,7 +4,7 @@
 //! part, balances with the last. The one rule: the same file again changes nothing: plans are known by their
 //! code, NAS by their name, customers by their number, and a balance is booked once for each customer there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -20,6 +20,7 @@ use crate::catalogue::roster::BadLine;
 use crate::domain::audit::Actor;
 use crate::domain::ledger::{Account, Entry, PostingKind};
 use crate::domain::nas::{COA_PORT, MessageAuthenticatorPolicy};
+use crate::domain::voucher_code::VoucherCode;
 use crate::store::listing;
 use crate::store::tables::Subscribers;
 
@@ -34,6 +35,8 @@ pub struct Migrated {
     pub nas: Count,
     /// Balances booked, and those that were before.
     pub balances: Count,
+    /// Vouchers that go on working, and those that did before.
+    pub vouchers: Count,
     /// What was left out of lines that are taken.
     pub notes: Vec<BadLine>,
 }
@@ -80,7 +83,7 @@ impl Reception {
         (actor, now): (&Actor, Timestamp),
     ) -> Result<Migrated, MigrationError> {
         let catalogue = &self.0.catalogue;
-        let mut export = foreign::read(from, file, catalogue.plans.currency())?;
+        let mut export = foreign::read(from, file, catalogue.plans.currency(), self.vouchers().zone())?;
         let under = Under { actor, now, dry_run: part.dry_run };
         let mut migrated = Migrated::default();
         let is_first = part.from_line == 0;
@@ -98,6 +101,7 @@ impl Reception {
             for balance in &balances {
                 self.take_balance(from, balance, under, &mut migrated, &mut export.failed).await?;
             }
+            self.take_vouchers(from, &mut export, under, &mut migrated).await?;
         }
         if is_first {
             migrated.notes = export.notes;
@@ -183,6 +187,45 @@ impl Reception {
         Ok(true)
     }
 
+    /// Vouchers that nobody used, of plans that are here by now.
+    async fn take_vouchers(
+        &self,
+        from: System,
+        export: &mut Foreign,
+        under: Under<'_>,
+        migrated: &mut Migrated,
+    ) -> Result<(), MigrationError> {
+        let mut by_plan = BTreeMap::<String, (u64, Vec<VoucherCode>)>::new();
+        for one in std::mem::take(&mut export.vouchers) {
+            by_plan.entry(one.plan).or_insert((one.line, Vec::new())).1.push(one.code);
+        }
+        for (plan, (line, codes)) in by_plan {
+            if under.dry_run && self.0.catalogue.plans.get(&plan).await.is_err() {
+                // A dry run makes no plan; with it, all of them would be taken.
+                migrated.vouchers.created = migrated.vouchers.created.saturating_add(length(&codes));
+                continue;
+            }
+            let taken =
+                self.vouchers().take_in(under.actor, (from.name(), &plan), &codes, under.dry_run, under.now);
+            match taken.await {
+                Ok(taken) => {
+                    migrated.vouchers.created = migrated.vouchers.created.saturating_add(taken.created);
+                    migrated.vouchers.unchanged = migrated.vouchers.unchanged.saturating_add(taken.unchanged);
+                }
+                Err(
+                    fault @ (BillingError::Rule(_)
+                    | BillingError::Field { .. }
+                    | BillingError::NotFound { .. }),
+                ) => {
+                    let message = format!("{} vouchers of {plan} were not taken: {fault}", codes.len());
+                    export.failed.push(BadLine { line, field: "voucher".to_owned(), message });
+                }
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+        Ok(())
+    }
+
     /// Books what a customer had, or owed, once.
     async fn take_balance(
         &self,
@@ -222,6 +265,10 @@ impl Reception {
         migrated.balances.created = migrated.balances.created.saturating_add(1);
         Ok(())
     }
+}
+
+fn length<T>(list: &[T]) -> u64 {
+    u64::try_from(list.len()).unwrap_or(u64::MAX)
 }
 
 /// A dry run makes no plan, so that services on plans to come cannot be looked at any further.

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{Beside, MOST_DRAFTS, Reception, Unconnected};
-use crate::access::{FirstUse, VoucherLogins};
+use crate::access::{FirstUse, OwedChange, VoucherLogins};
 use crate::base::entropy::EntropyError;
 use crate::base::secret::Secret;
 use crate::billing::fault::BillingError;
@@ -20,7 +20,7 @@ use crate::catalogue::fault::Fault;
 use crate::catalogue::services::NewService;
 use crate::domain::audit::Actor;
 use crate::domain::device::Device;
-use crate::domain::ids::{ServiceId, SessionId, SubscriberId};
+use crate::domain::ids::{BatchId, ServiceId, SessionId, SubscriberId};
 use crate::domain::plan::Plan;
 use crate::domain::refusal::Refusal;
 use crate::domain::service::{Addresses, Phase, Service};
@@ -331,6 +331,26 @@ impl Reception {
         }
         let open = self.0.access.sessions_of(service);
         StillOpen { at_nas: open.iter().filter(|session| !session.is_local).count() }
+    }
+
+    /// What other NAS still owe of a batch that was taken back: sessions of services that its vouchers paid for.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn owed_of_batch(
+        &self,
+        batch: BatchId,
+        now: Timestamp,
+    ) -> Result<Vec<OwedChange>, BillingError> {
+        let mut of_batch = Vec::new();
+        for owed in self.owed_changes(now) {
+            if let Some(service) = owed.service
+                && self.vouchers().gave_to(batch, service).await?
+            {
+                of_batch.push(owed);
+            }
+        }
+        Ok(of_batch)
     }
 
     /// How codes become network logins: what `access` is to be given.

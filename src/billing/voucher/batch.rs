@@ -109,6 +109,7 @@ impl Vouchers {
             made_at: (wish.count == 0).then_some(now),
             revoked_at: None,
             revocation_done: false,
+            imported: false,
             made_by: actor.id.clone(),
             created_at: now,
         };
@@ -215,6 +216,7 @@ impl Vouchers {
                 used: None,
                 sold: None,
                 revoked_at: None,
+                replaced_by: None,
             };
             unit = unit.put::<Table>(&voucher.id, &voucher)?;
         }

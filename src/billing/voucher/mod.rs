@@ -6,6 +6,8 @@
 //! | [`envelope`] | the codes of a batch, handed out once |
 //! | [`usage`] | the first use of a code, as part of somebody's unit |
 //! | [`guess`] | how often a code may be tried |
+//! | [`replace`] | a lost or misprinted voucher is replaced |
+//! | [`import`] | cards that another system sold go on working |
 //! | [`revoke`] | a voucher or a whole batch is taken back |
 //! | [`sale`] | vouchers are sold, from a float or for cash |
 //! | [`list`] | vouchers and batches as staff look at them |
@@ -16,7 +18,9 @@
 pub mod batch;
 pub mod envelope;
 pub mod guess;
+pub mod import;
 pub mod list;
+pub mod replace;
 pub mod revoke;
 pub mod sale;
 pub mod usage;

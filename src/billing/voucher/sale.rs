@@ -205,6 +205,7 @@ impl Vouchers {
                 used: None,
                 sold: Some(sold.clone()),
                 revoked_at: None,
+                replaced_by: None,
             };
             leaf.change(|unit| unit.put::<Table>(&voucher.id, &voucher))?;
             let code = code.shown(batch.prefix.as_ref());

@@ -10,11 +10,11 @@ use super::Vouchers;
 use crate::billing::contract::Contract;
 use crate::billing::fault::BillingError;
 use crate::billing::grant;
-use crate::domain::ids::{ServiceId, VoucherId};
+use crate::domain::ids::{BatchId, ServiceId, VoucherId};
 use crate::domain::service::{Interval, Phase, Service};
 use crate::domain::voucher::{Voucher, VoucherBatch, VoucherUse, source};
 use crate::domain::voucher_code::VoucherCode;
-use crate::store::contract::{Expected, Record, Unit};
+use crate::store::contract::{Expected, MAX_PAGE, Page, Range, Record, Unit};
 use crate::store::listing;
 use crate::store::tables::Services;
 use crate::store::tables::vouchers::{VoucherBatches, Vouchers as Table, place};
@@ -173,6 +173,16 @@ impl Vouchers {
     /// When the store cannot be read.
     pub async fn service(&self, id: ServiceId) -> Result<Option<Record<Services>>, BillingError> {
         Ok(self.store().get::<Services>(&id).await?)
+    }
+
+    /// Whether a voucher of this batch was used for this service.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn gave_to(&self, batch: BatchId, service: ServiceId) -> Result<bool, BillingError> {
+        let range = Range::Equals("service_id", service.to_string().into());
+        let slice = self.store().scan::<Table>(range, Page::first(MAX_PAGE)).await?;
+        Ok(slice.records.iter().any(|record| record.body.batch_id == batch))
     }
 
     async fn with_batch(&self, record: Record<Table>) -> Result<Found, BillingError> {

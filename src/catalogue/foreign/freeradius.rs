@@ -1,29 +1,31 @@
 //! FreeRADIUS' tables, with daloRADIUS' where they are there.
 //!
-//! A login is a customer with a service; its group, or its billing plan, is the plan. The one rule: a password is
+//! A login is a customer with a service; its group, or its billing plan, is the plan. What the login's own attributes
+//! say is the service's own (`attributes`). The one rule: a password is
 //! taken over only where it is there in clear; of a hash no service here could answer CHAP.
 
 use std::collections::BTreeMap;
 
+use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::sql::{self, Record, Tables};
-use super::{Facts, Foreign, ForeignNas, ForeignPlan, code_for};
+use super::{Facts, Foreign, ForeignNas, ForeignPlan, attributes, code_for};
 use crate::base::secret::Secret;
-use crate::catalogue::roster::{BadLine, Row};
+use crate::catalogue::roster::{BadLine, Own, Row};
 use crate::domain::money::Currency;
 use crate::domain::nas::NasKind;
 use crate::domain::text::Username;
 
-pub(super) fn read(text: &str, currency: Currency) -> Result<Foreign, BadLine> {
+pub(super) fn read(text: &str, currency: Currency, zone: &TimeZone) -> Result<Foreign, BadLine> {
     let tables = sql::tables(text, TABLES)?;
     let mut foreign = Foreign::default();
-    let codes = plans(&mut foreign, &tables, currency);
+    let (codes, groups) = plans(&mut foreign, &tables, (currency, zone));
     for record in rows(&tables, "nas") {
         nas(&mut foreign, record);
     }
     for (login, user) in users(&tables) {
-        customer(&mut foreign, &login, &user, &codes);
+        customer(&mut foreign, &login, &user, (&codes, &groups), zone);
     }
     Ok(foreign)
 }
@@ -69,21 +71,26 @@ fn users(tables: &Tables) -> BTreeMap<String, User<'_>> {
 }
 
 /// Plans by their name there: groups with a speed, and daloRADIUS' billing plans.
-fn plans(foreign: &mut Foreign, tables: &Tables, currency: Currency) -> BTreeMap<String, String> {
-    let mut codes = BTreeMap::new();
+fn plans(
+    foreign: &mut Foreign,
+    tables: &Tables,
+    (currency, zone): (Currency, &TimeZone),
+) -> (BTreeMap<String, String>, BTreeMap<String, Own>) {
+    let (mut codes, mut owns) = (BTreeMap::new(), BTreeMap::new());
     let mut groups = BTreeMap::<&str, (u64, Vec<&Record>)>::new();
     for record in rows(tables, "radgroupreply").iter().chain(rows(tables, "radgroupcheck")) {
         let Some(group) = record.get("groupname") else { continue };
         groups.entry(group).or_insert((record.line, Vec::new())).1.push(record);
     }
     for (group, (line, attributes)) in groups {
+        owns.insert(group.to_owned(), attributes::own(foreign, group, &attributes, zone));
         let said = |name: &str| {
             let found = attributes
                 .iter()
                 .find(|one| one.get("attribute").is_some_and(|it| it.eq_ignore_ascii_case(name)));
             found.and_then(|one| one.get("value"))
         };
-        let rates = said("Mikrotik-Rate-Limit").and_then(mikrotik).or_else(|| {
+        let rates = said("Mikrotik-Rate-Limit").and_then(attributes::mikrotik).or_else(|| {
             said("WISPr-Bandwidth-Max-Down")?.parse().ok().zip(said("WISPr-Bandwidth-Max-Up")?.parse().ok())
         });
         let Some((down, up)) = rates else {
@@ -111,7 +118,7 @@ fn plans(foreign: &mut Foreign, tables: &Tables, currency: Currency) -> BTreeMap
     for record in rows(tables, "billing_plans") {
         billing_plan(foreign, &mut codes, record, currency);
     }
-    codes
+    (codes, owns)
 }
 
 fn billing_plan(
@@ -160,24 +167,6 @@ fn add(
     foreign.plans.push(ForeignPlan { line, code, body });
 }
 
-/// `rx/tx …` as the router sees it: the first is what the subscriber sends. Down and up, bits a second.
-fn mikrotik(text: &str) -> Option<(u64, u64)> {
-    let first = text.split_whitespace().next()?;
-    let (up, down) = first.split_once('/').unwrap_or((first, first));
-    let bits = |text: &str| {
-        let digits = text.trim_end_matches(['k', 'K', 'm', 'M', 'g', 'G']);
-        let scale = match text.get(digits.len()..)?.to_ascii_lowercase().as_str() {
-            "" => 1,
-            "k" => 1_000,
-            "m" => 1_000_000,
-            "g" => 1_000_000_000,
-            _ => return None,
-        };
-        digits.parse::<u64>().ok()?.checked_mul(scale).filter(|bits| *bits > 0)
-    };
-    bits(down).zip(bits(up))
-}
-
 fn nas(foreign: &mut Foreign, record: &Record) {
     let line = record.line;
     let Some(address) = record.get("nasname") else { return };
@@ -198,7 +187,13 @@ fn nas(foreign: &mut Foreign, record: &Record) {
     foreign.nas.push(ForeignNas { line, name, address: network, kind, secret });
 }
 
-fn customer(foreign: &mut Foreign, login: &str, user: &User<'_>, codes: &BTreeMap<String, String>) {
+fn customer(
+    foreign: &mut Foreign,
+    login: &str,
+    user: &User<'_>,
+    (codes, groups): (&BTreeMap<String, String>, &BTreeMap<String, Own>),
+    zone: &TimeZone,
+) {
     let line = user.line;
     let username = match Username::parse(login) {
         Ok(username) => username,
@@ -218,9 +213,7 @@ fn customer(foreign: &mut Foreign, login: &str, user: &User<'_>, codes: &BTreeMa
         let text = "is let in without a password there (Auth-Type := Accept); enter it as a device by hand";
         return foreign.fail(line, "username", text);
     }
-    let hash = |one: &&&Record| {
-        one.get("attribute").is_some_and(|name| HASHES.iter().any(|it| it.eq_ignore_ascii_case(name)))
-    };
+    let hash = |one: &&&Record| one.get("attribute").is_some_and(attributes::is_hash);
     if password.is_none()
         && let Some(hash) = user.checks.iter().find(hash)
     {
@@ -231,27 +224,16 @@ fn customer(foreign: &mut Foreign, login: &str, user: &User<'_>, codes: &BTreeMa
             format!("of {login:?} is there as {name} only; another one is made"),
         );
     }
-    if let Some(until) = said("Expiration") {
-        foreign.note(
-            line,
-            "attribute",
-            format!("{login:?} expires on {until} there; enter it on the service"),
-        );
-    }
-    for reply in &user.replies {
-        let name = reply.get("attribute").unwrap_or_default();
-        foreign.note(
-            reply.line,
-            "attribute",
-            format!("{name} of {login:?} is not taken over; set it on the service"),
-        );
-    }
+    let said: Vec<_> = user.checks.iter().chain(&user.replies).copied().collect();
+    let own = attributes::own(foreign, login, &said, zone);
     let Some(person) = foreign.person(line, &facts(number, login, user)) else { return };
     let group = user.groups.iter().min_by_key(|(priority, _)| *priority).map(|(_, group)| *group);
     let named = user.plan.filter(|plan| codes.contains_key(*plan)).or(group).or(user.plan);
     let service = named.map(|name| {
         let code = codes.get(name).map_or(name, String::as_str);
-        foreign.service(line, code, username, password)
+        let own =
+            group.and_then(|group| groups.get(group)).map_or(own.clone(), |group| own.clone().over(group));
+        foreign.service(line, code, (username, password), own)
     });
     if service.is_none() {
         foreign.note(
@@ -285,20 +267,4 @@ const TABLES: &[&str] = &[
     "userinfo",
     "userbillinfo",
     "billing_plans",
-];
-/// Attributes that hold a password in another form.
-const HASHES: &[&str] = &[
-    "Crypt-Password",
-    "MD5-Password",
-    "SMD5-Password",
-    "SHA-Password",
-    "SSHA-Password",
-    "SHA1-Password",
-    "SHA2-Password",
-    "SSHA2-256-Password",
-    "SSHA2-512-Password",
-    "NT-Password",
-    "LM-Password",
-    "PBKDF2-Password",
-    "Password-With-Header",
 ];

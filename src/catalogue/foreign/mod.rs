@@ -5,11 +5,13 @@
 //!
 //! | file | from |
 //! |---|---|
+//! | [`attributes`] | RADIUS attributes of a login or a group |
 //! | [`freeradius`] | a dump of FreeRADIUS' tables, with daloRADIUS' beside them |
 //! | [`phpnuxbill`] | a dump of phpNuxBill |
 //! | [`sheet`] | customers of Splynx or UISP as CSV |
 //! | [`sql`] | dumps of MySQL |
 
+mod attributes;
 mod freeradius;
 mod phpnuxbill;
 mod sheet;
@@ -18,17 +20,19 @@ mod sql;
 use std::collections::BTreeSet;
 
 use ipnet::IpNet;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::fault::Fault;
-use super::roster::{BadLine, Person, Row, RowService};
+use super::roster::{BadLine, Own, Person, Row, RowService};
 use super::services::network_password;
 use crate::base::secret::Secret;
 use crate::domain::money::{Currency, Money};
 use crate::domain::nas::NasKind;
 use crate::domain::subscriber::Address;
 use crate::domain::text::{Code, Email, Line, Phone, Username};
+use crate::domain::voucher_code::VoucherCode;
 
 /// Where an export comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +80,8 @@ pub struct Foreign {
     pub rows: Vec<Row>,
     /// What customers had, or owed.
     pub balances: Vec<ForeignBalance>,
+    /// Vouchers that nobody used.
+    pub vouchers: Vec<ForeignVoucher>,
     /// What was left out of lines that are taken.
     pub notes: Vec<BadLine>,
     /// Lines that are not taken.
@@ -108,6 +114,17 @@ pub struct ForeignNas {
     pub secret: Option<Secret>,
 }
 
+/// A voucher that nobody used.
+#[derive(Debug, Clone)]
+pub struct ForeignVoucher {
+    /// Where it is in the file.
+    pub line: u64,
+    /// The code of its plan with us.
+    pub plan: String,
+    /// Its code, which people have on paper.
+    pub code: VoucherCode,
+}
+
 /// What a customer had, or owed.
 #[derive(Debug, Clone)]
 pub struct ForeignBalance {
@@ -125,7 +142,7 @@ pub struct ForeignBalance {
 ///
 /// # Errors
 /// A field error for a file that is not what it should be as a whole.
-pub fn read(system: System, file: &[u8], currency: Currency) -> Result<Foreign, Fault> {
+pub fn read(system: System, file: &[u8], currency: Currency, zone: &TimeZone) -> Result<Foreign, Fault> {
     let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
     let text = std::str::from_utf8(file).map_err(|error| {
         let line = file.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count();
@@ -133,8 +150,8 @@ pub fn read(system: System, file: &[u8], currency: Currency) -> Result<Foreign, 
         Fault::field("body", format!("is not UTF-8 on line {line}; export it as UTF-8 (utf8mb4)"))
     })?;
     let read = match system {
-        System::FreeRadius => freeradius::read(text, currency),
-        System::PhpNuxBill => phpnuxbill::read(text, currency),
+        System::FreeRadius => freeradius::read(text, currency, zone),
+        System::PhpNuxBill => phpnuxbill::read(text, currency, zone),
         System::Splynx | System::Uisp => sheet::read(text, currency),
     };
     let mut foreign =
@@ -203,7 +220,13 @@ impl Foreign {
     }
 
     /// The service of a customer: a password that cannot be taken is noted, and another is made.
-    fn service(&mut self, line: u64, plan: &str, username: Username, password: Option<&str>) -> RowService {
+    fn service(
+        &mut self,
+        line: u64,
+        plan: &str,
+        (username, password): (Username, Option<&str>),
+        own: Own,
+    ) -> RowService {
         let password = password.and_then(|text| match network_password(text) {
             Ok(password) => Some(password),
             Err(fault) => {
@@ -211,7 +234,7 @@ impl Foreign {
                 None
             }
         });
-        RowService { plan: plan.to_owned(), username: Some(username), password }
+        RowService { plan: plan.to_owned(), username: Some(username), password, own }
     }
 }
 

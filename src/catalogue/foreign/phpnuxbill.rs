@@ -1,19 +1,23 @@
 //! phpNuxBill's tables.
 //!
-//! A customer with a package that is on has a service; their balance is what their wallet opens with. The one
-//! rule: a voucher's code stays there: ours are kept as hashes only, and theirs are too short.
+//! A customer with a package that is on has a service, paid until the package ends; their balance is what their wallet
+//! opens with, and a voucher that nobody used is one of ours under the code that is printed on it. The one rule: no
+//! code is told in a note, since whoever reads it could use it.
 
 use std::collections::BTreeMap;
 
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::sql::{self, Record, Tables};
-use super::{Facts, Foreign, ForeignBalance, ForeignPlan, code_for};
-use crate::catalogue::roster::{BadLine, Row};
+use super::{Facts, Foreign, ForeignBalance, ForeignPlan, ForeignVoucher, code_for};
+use crate::catalogue::roster::{BadLine, Own, PaidTime, Row};
 use crate::domain::money::{Currency, Money};
 use crate::domain::text::Username;
+use crate::domain::voucher_code::{FEWEST_FOREIGN, MOST_FOREIGN, VoucherCode};
 
-pub(super) fn read(text: &str, currency: Currency) -> Result<Foreign, BadLine> {
+pub(super) fn read(text: &str, currency: Currency, zone: &TimeZone) -> Result<Foreign, BadLine> {
     let tables = sql::tables(text, TABLES)?;
     let mut foreign = Foreign::default();
     let codes = plans(&mut foreign, &tables);
@@ -22,15 +26,40 @@ pub(super) fn read(text: &str, currency: Currency) -> Result<Foreign, BadLine> {
         packages.insert(record.get("username").unwrap_or_default(), record);
     }
     for record in rows(&tables, "tbl_customers") {
-        customer(&mut foreign, record, &codes, &packages, currency);
+        customer(&mut foreign, record, &codes, &packages, (currency, zone));
     }
-    let unused: Vec<_> = rows(&tables, "tbl_voucher").filter(|one| one.get("status") == Some("0")).collect();
-    if let Some(first) = unused.first() {
-        let text =
-            format!("{} vouchers that were not used are not taken over; make a batch of ours", unused.len());
-        foreign.note(first.line, "tbl_voucher", text);
+    for record in rows(&tables, "tbl_voucher").filter(|one| one.get("status") == Some("0")) {
+        voucher(&mut foreign, record, &codes);
     }
     Ok(foreign)
+}
+
+fn voucher(foreign: &mut Foreign, record: &Record, plans: &BTreeMap<String, String>) {
+    let line = record.line;
+    let Some(plan) = record.get("id_plan").and_then(|id| plans.get(id)) else {
+        return foreign.fail(
+            line,
+            "id_plan",
+            "the voucher's plan was not taken; make its plan, and a card of ours",
+        );
+    };
+    let Some(code) = record.get("code").and_then(VoucherCode::foreign) else {
+        let text = format!(
+            "the voucher's code is not one of {FEWEST_FOREIGN} to {MOST_FOREIGN} letters and digits; give a card of ours"
+        );
+        return foreign.fail(line, "code", text);
+    };
+    foreign.vouchers.push(ForeignVoucher { line, plan: plan.clone(), code });
+}
+
+/// From when until when a package is paid, by the site's clock.
+fn paid(package: &Record, zone: &TimeZone) -> Option<PaidTime> {
+    let moment = |day: &str, time: &str| {
+        let text = format!("{}T{}", package.get(day)?, package.get(time).unwrap_or("00:00:00"));
+        text.parse::<DateTime>().ok()?.to_zoned(zone.clone()).ok().map(|zoned| zoned.timestamp())
+    };
+    let from = moment("recharged_on", "recharged_time");
+    Some(PaidTime { from, until: moment("expiration", "time")? })
 }
 
 fn rows<'t>(tables: &'t Tables, name: &str) -> impl Iterator<Item = &'t Record> {
@@ -57,7 +86,7 @@ fn plans(foreign: &mut Foreign, tables: &Tables) -> BTreeMap<String, String> {
         };
         let mut body = json!({
             "code": code, "name": name, "price": record.get("price"), "download_bps": down, "upload_bps": up,
-            "is_active": record.get("enabled") != Some("0"),
+            "is_active": record.get("enabled") != Some("0"), "billing_mode": "prepaid",
             "device_limit": record.get("shared_users").and_then(|text| text.parse::<u32>().ok()).unwrap_or(1).clamp(1, 100),
         });
         let facts = [validity(record), allowance(record)].into_iter().flatten();
@@ -114,7 +143,7 @@ fn customer(
     record: &Record,
     codes: &BTreeMap<String, String>,
     packages: &BTreeMap<&str, &Record>,
-    currency: Currency,
+    (currency, zone): (Currency, &TimeZone),
 ) {
     let (line, login) = (record.line, record.get("username").unwrap_or_default());
     let (username, number) = match (Username::parse(login), code_for(login)) {
@@ -130,22 +159,15 @@ fn customer(
     facts.phone = record.get("phonenumber").filter(|text| *text != "0");
     let Some(person) = foreign.person(line, &facts) else { return };
     let package = packages.get(login);
+    let paid = package.and_then(|one| paid(one, zone));
+    if let (Some(package), None) = (package, paid) {
+        let text = format!("until when {login:?} has paid is no day and time; enter it on the service");
+        foreign.note(package.line, "expiration", text);
+    }
     let service = package.and_then(|one| codes.get(one.get("plan_id")?)).map(|code| {
         let password = record.get("pppoe_password").or_else(|| record.get("password"));
-        foreign.service(line, code, username, password)
+        foreign.service(line, code, (username, password), Own { paid, ..Own::default() })
     });
-    if let Some(package) = package {
-        let until = [package.get("expiration"), package.get("time")]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .join(" ");
-        foreign.note(
-            package.line,
-            "expiration",
-            format!("{login:?} has paid until {until} there; enter it on the service"),
-        );
-    }
     foreign.rows.push(Row { line, person, service });
     match record.get("balance").map(|text| Money::parse(text, currency)).transpose() {
         Ok(None) => {}

@@ -4,7 +4,7 @@
 //! known again by their id there.
 
 use super::{Facts, Foreign, ForeignBalance, code_for};
-use crate::catalogue::roster::{BadLine, Row};
+use crate::catalogue::roster::{BadLine, Own, Row};
 use crate::domain::money::{Currency, Money};
 use crate::domain::text::Username;
 
@@ -79,8 +79,8 @@ fn customer(foreign: &mut Foreign, line: u64, cells: &Cells<'_>, currency: Curre
             Ok(code) => Some(foreign.service(
                 line,
                 code.as_str(),
-                login,
-                cells.first(&["servicepassword", "password"]),
+                (login, cells.first(&["servicepassword", "password"])),
+                Own::default(),
             )),
             Err(fault) => return foreign.fail(line, "tariff", fault),
         },

@@ -38,6 +38,8 @@ pub struct MigratedView {
     pub nas: CountView,
     /// Balances.
     pub balances: CountView,
+    /// Vouchers.
+    pub vouchers: CountView,
     /// New customers.
     pub created: u64,
     /// Customers that changed or got a service.
@@ -80,6 +82,7 @@ impl MigratedView {
             plans: migrated.plans.into(),
             nas: migrated.nas.into(),
             balances: migrated.balances.into(),
+            vouchers: migrated.vouchers.into(),
             created: customers.created,
             updated: customers.updated,
             unchanged: customers.unchanged,

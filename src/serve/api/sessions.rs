@@ -206,7 +206,7 @@ async fn owed(app: App, call: Call) -> Result<Answer, ApiError> {
     Ok(Answer::list(shown, total, window))
 }
 
-fn owed_view(one: &OwedChange, told: Option<&ToldNas>) -> OwedView {
+pub(super) fn owed_view(one: &OwedChange, told: Option<&ToldNas>) -> OwedView {
     OwedView {
         session_id: one.session.to_string(),
         nas_id: one.nas.to_string(),

@@ -17,17 +17,19 @@ use super::form::{Body, Form, text as as_text};
 use super::money::amount;
 use super::papers::{fault as paper_fault, paper_settings, print_page};
 use super::plans::ValidityView;
+use super::sessions::{OwedView, owed_view};
 use super::users::rfc3339;
 use super::{Access, Answer, ApiError, App, Call, Caller, Code, Route};
 use crate::billing::voucher::batch::BatchWish;
 use crate::billing::voucher::envelope::{Card, Opened};
 use crate::billing::voucher::list::{VoucherFilter, VoucherView as Seen};
+use crate::billing::voucher::replace::Replaced;
 use crate::domain::ids::StaffId;
 use crate::domain::money::Currency;
 use crate::domain::plan::{Validity, ValidityUnit};
 use crate::domain::role::{Permission, Role};
 use crate::domain::voucher::{VoucherBatch, VoucherRefusal, VoucherState};
-use crate::domain::voucher_code::{Prefix, VoucherCode};
+use crate::domain::voucher_code::Prefix;
 use crate::paper::{self, PaperSettings, SheetCode, SheetLayout};
 use crate::people::throttle::Source;
 use crate::reception::{RedeemError, Redeemed, Redeemer};
@@ -63,7 +65,7 @@ pub fn routes() -> Vec<Route> {
         )
         .answers::<BatchView>(200),
         Route::post("/api/v1/voucher-batches/{id}/revoke", fresh, "Take a whole batch back", revoke_batch)
-            .answers::<BatchView>(200),
+            .answers::<RevokedBatchView>(200),
         Route::get("/api/v1/vouchers", reading, "List vouchers", list)
             .query(&["batch", "state", "sold", "seller"])
             .lists::<VoucherView>(),
@@ -79,6 +81,8 @@ pub fn routes() -> Vec<Route> {
         .answers::<VoucherView>(200),
         Route::post("/api/v1/vouchers/{id}/revoke", writing, "Take a voucher back, and what it gave", revoke)
             .answers::<RevokedView>(200),
+        Route::post("/api/v1/vouchers/{id}/replace", fresh, "Give another code for a lost one", replace)
+            .answers::<ReplacedView>(201),
         Route::post("/api/v1/vouchers/redeem", Access::Public, "Use a voucher", redeem)
             .takes::<CodeBody>()
             .answers::<RedeemedView>(200)
@@ -208,6 +212,8 @@ pub struct VoucherView {
     pub sold_by: Option<String>,
     /// When it was taken back.
     pub revoked_at: Option<String>,
+    /// The id of the one that came in its place.
+    pub replaced_by: Option<String>,
 }
 
 /// A voucher that was taken back.
@@ -218,6 +224,30 @@ pub struct RevokedView {
     pub voucher: VoucherView,
     /// Sessions at other NAS that must still end there: pending until they report their end.
     pub pending_at_nas: usize,
+}
+
+/// A batch that was taken back.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RevokedBatchView {
+    /// The batch.
+    #[serde(flatten)]
+    pub batch: BatchView,
+    /// Sessions at other NAS that must still end there: pending until they report their end.
+    pub pending_at_nas: usize,
+    /// The first of them, oldest first; all are under `GET /api/v1/pending-changes`.
+    pub pending: Vec<OwedView>,
+}
+
+/// A voucher in the place of another.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReplacedView {
+    /// The new voucher.
+    #[serde(flatten)]
+    pub voucher: VoucherView,
+    /// Its code, as it is printed; shown this once.
+    pub code: String,
+    /// The number of the one that it replaces, which is dead.
+    pub replaces: String,
 }
 
 /// A code, as it was typed.
@@ -311,6 +341,7 @@ impl VoucherView {
             sold_at: voucher.sold.as_ref().map(|sold| rfc3339(sold.at)),
             sold_by: voucher.sold.as_ref().map(|sold| sold.seller.to_string()),
             revoked_at: voucher.revoked_at.or(seen.batch.revoked_at).map(rfc3339),
+            replaced_by: voucher.replaced_by.map(|id| id.to_string()),
         }
     }
 }
@@ -501,7 +532,11 @@ async fn revoke_batch(app: App, call: Call) -> Result<Answer, ApiError> {
     if !batch.revocation_done {
         vouchers.take_back_all(batch.id, call.now).await.map_err(ApiError::from)?;
     }
-    Ok(Answer::ok(&BatchView::of(&batch)))
+    let owed = app.reception.owed_of_batch(batch.id, call.now).await.map_err(ApiError::from)?;
+    let (pending_at_nas, shown) = (owed.len(), owed.iter().take(MOST_PENDING));
+    let view = |one| owed_view(one, app.reception.attempted(one).as_ref());
+    let pending = shown.map(view).collect();
+    Ok(Answer::ok(&RevokedBatchView { batch: BatchView::of(&batch), pending_at_nas, pending }))
 }
 
 async fn list(app: App, call: Call) -> Result<Answer, ApiError> {
@@ -535,7 +570,7 @@ async fn look_up(app: App, call: Call) -> Result<Answer, ApiError> {
     let vouchers = app.reception.vouchers();
     // Whoever may look up must not be able to guess either.
     let tried = vouchers.may_try(&call.actor.id, call.now).map_err(|wait| too_many(wait.as_secs()))?;
-    let code = VoucherCode::parse(&typed).ok_or_else(not_found)?;
+    let code = vouchers.code_in(&typed).await.map_err(ApiError::from)?.ok_or_else(not_found)?;
     let Some(found) = vouchers.find(&code).await.map_err(ApiError::from)? else {
         tried.was_wrong(call.now);
         return Err(not_found());
@@ -563,9 +598,24 @@ async fn revoke(app: App, call: Call) -> Result<Answer, ApiError> {
     Ok(Answer::ok(&RevokedView { voucher, pending_at_nas }))
 }
 
+async fn replace(app: App, call: Call) -> Result<Answer, ApiError> {
+    let vouchers = app.reception.vouchers();
+    let (reference, note) = (reference(&call), call.actor.why.as_deref());
+    let draft =
+        || async { vouchers.replace(&call.actor, reference, note, call.now).await.map_err(ApiError::from) };
+    commit_answering(&app, &call, draft, |replaced| {
+        let Replaced { old, voucher, batch, card } = replaced;
+        let state = voucher.state(batch, false, call.now);
+        let seen = Seen { voucher: voucher.clone(), batch: batch.clone(), state };
+        let (voucher, code) = (VoucherView::of(&seen), card.code.clone());
+        Answer::created(&ReplacedView { voucher, code, replaces: old.serial() })
+    })
+    .await
+}
+
 async fn redeem(app: App, call: Call) -> Result<Answer, ApiError> {
     let Typed(typed) = call.json()?;
-    let code = VoucherCode::parse(&typed).ok_or_else(|| {
+    let code = app.reception.vouchers().code_in(&typed).await.map_err(ApiError::from)?.ok_or_else(|| {
         ApiError::field(
             "code",
             "is not a voucher's code: twelve letters and digits, without 0, O, 1, I and L",
@@ -667,6 +717,8 @@ fn cell(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
+/// Sessions at other NAS that are listed with a batch that was taken back: a page of them.
+const MOST_PENDING: usize = 50;
 /// What codes can be fetched as.
 const FORMATS: &[&str] = &["json", "csv", "pdf", "html"];
 /// Cards side by side: a code that is read at arm's length.

@@ -17,7 +17,6 @@ use super::page::{Links, VoucherPage, go, our_fault, page, told, with_cookies};
 use super::words;
 use crate::billing::fault::BillingError;
 use crate::domain::audit::Actor;
-use crate::domain::voucher_code::VoucherCode;
 use crate::people::CustomerVisitor;
 use crate::people::throttle::Source;
 use crate::reception::{RedeemError, Redeemed, Redeemer, Unconnected, nothing};
@@ -26,7 +25,8 @@ pub(super) async fn form(State(portal): State<Portal>, asked: Asked) -> Response
     let filled = Filled::read(asked.query.as_deref().unwrap_or_default().as_bytes());
     // What cannot be a code is not worth showing; what can is shown as it is printed.
     let typed = filled.text("code");
-    let code = if VoucherCode::parse(typed).is_some() { typed.to_uppercase() } else { String::new() };
+    let is_one = matches!(portal.reception.vouchers().code_in(typed).await, Ok(Some(_)));
+    let code = if is_one { typed.to_uppercase() } else { String::new() };
     let visitor = asked.visitor(&portal).await;
     show(&portal, &asked, visitor.as_ref(), StatusCode::OK, code, None).await
 }
@@ -41,7 +41,11 @@ pub(super) async fn redeem(State(portal): State<Portal>, asked: Asked, body: Bod
         return go_on(&portal, &asked, visitor.as_ref()).await;
     }
     let typed: String = filled.text("code").chars().take(MOST_TYPED).collect();
-    let Some(code) = VoucherCode::parse(&typed) else {
+    let code = match portal.reception.vouchers().code_in(&typed).await {
+        Ok(code) => code,
+        Err(error) => return refused(&portal, &asked, visitor.as_ref(), typed, error.into()).await,
+    };
+    let Some(code) = code else {
         let wrong = if typed.is_empty() { EMPTY } else { NO_CODE };
         let status = StatusCode::UNPROCESSABLE_ENTITY;
         return show(&portal, &asked, visitor.as_ref(), status, typed, Some(Wrong::Field(wrong))).await;
