@@ -122,7 +122,7 @@ async fn a_dump_of_phpnuxbill_moves_in_once_with_its_balances() {
         "{done}"
     );
     assert_eq!(done["balances"], json!({ "created": 2, "unchanged": 0 }));
-    let notes = texts(&done["notes"]);
+    assert_eq!(texts(&done["notes"]), "");
     assert_eq!(done["vouchers"], json!({ "created": 1, "unchanged": 0 }), "{done}");
     assert!(!done.to_string().contains("ABCD1234"), "a voucher's code is not told");
     // Paid until 15 March, 10 o'clock in Lagos, as it was there; not a period from now on.

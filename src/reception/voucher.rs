@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::{Beside, MOST_DRAFTS, Reception, Unconnected};
-use crate::access::{FirstUse, OwedChange, VoucherLogins};
+use crate::access::{FirstUse, VoucherLogins};
 use crate::base::entropy::EntropyError;
 use crate::base::secret::Secret;
 use crate::billing::fault::BillingError;
@@ -21,6 +21,7 @@ use crate::catalogue::services::NewService;
 use crate::domain::audit::Actor;
 use crate::domain::device::Device;
 use crate::domain::ids::{BatchId, ServiceId, SessionId, SubscriberId};
+use crate::domain::owed::OwedChange;
 use crate::domain::plan::Plan;
 use crate::domain::refusal::Refusal;
 use crate::domain::service::{Addresses, Phase, Service};
