@@ -7,6 +7,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods)]
 #![allow(clippy::indexing_slicing, clippy::expect_used, clippy::panic, dead_code, unreachable_pub)]
 #![allow(clippy::cast_precision_loss, clippy::cast_sign_loss, clippy::cast_possible_truncation)]
+#![allow(clippy::cast_possible_wrap, clippy::large_futures)]
 
 #[path = "../tests/support/books.rs"]
 mod books;
@@ -88,7 +89,7 @@ fn calls(count: usize, home: Home) -> Vec<(&'static str, String)> {
         format!("customers?{}", middle(count)),
         format!("customers?{}", deep(count)),
         "customers?search=Obi&limit=50".to_owned(),
-        format!("customers?search=C-{:06}", count / 2),
+        format!("customers?search=K-{:06}", count / 2),
         "customers?search=nobody+here".to_owned(),
         "customers?status=active&limit=50".to_owned(),
         format!("customers?status=active&{}", deep(count)),
@@ -98,7 +99,7 @@ fn calls(count: usize, home: Home) -> Vec<(&'static str, String)> {
         "services?limit=50".to_owned(),
         format!("services?{}", deep(count)),
         "services?phase=active&limit=50".to_owned(),
-        format!("services?search=user{}", count / 2),
+        format!("services?search=line{}", count / 2),
         format!("services?plan=home-20&{}", deep(count)),
         format!("services/{}", home.service),
         "invoices?limit=50".to_owned(),

@@ -210,8 +210,8 @@ async fn what_a_login_has_for_itself_in_freeradius_it_has_here_and_the_rest_is_n
     let notes = texts(&done["notes"]);
     for told in [
         "7: attribute Reply-Message of \"Home\" means nothing here",
-        "16: attribute Cisco-AVPair of \"bola\" means nothing here",
-        "17: attribute Session-Timeout of \"eve\" cannot be read",
+        "17: attribute Cisco-AVPair of \"bola\" means nothing here",
+        "18: attribute Session-Timeout of \"eve\" cannot be read",
     ] {
         assert!(notes.contains(told), "{told}\n{notes}");
     }

@@ -217,7 +217,7 @@ mod tests {
     }
 
     async fn put(store: &Store, number: usize, team: &str) {
-        let thing = Thing::new(&format!("t{number}"), team, Some((number % 7) as i64));
+        let thing = Thing::new(&format!("t{number}"), team, i64::try_from(number % 7).ok());
         store.commit(Unit::natural().put::<Things>(&key(number), &thing).unwrap()).await.unwrap();
     }
 

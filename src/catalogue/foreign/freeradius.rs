@@ -231,8 +231,8 @@ fn customer(
     let named = user.plan.filter(|plan| codes.contains_key(*plan)).or(group).or(user.plan);
     let service = named.map(|name| {
         let code = codes.get(name).map_or(name, String::as_str);
-        let own =
-            group.and_then(|group| groups.get(group)).map_or(own.clone(), |group| own.clone().over(group));
+        let of_group = group.and_then(|group| groups.get(group)).cloned().unwrap_or_default();
+        let own = own.clone().over(&of_group);
         foreign.service(line, code, (username, password), own)
     });
     if service.is_none() {

@@ -94,6 +94,7 @@ pub mod shape;
 pub mod signups;
 pub mod system;
 pub mod users;
+mod voucher_codes;
 pub mod voucher_sales;
 pub mod vouchers;
 pub mod webhook_endpoints;
