@@ -99,19 +99,19 @@ impl Edge {
     ) -> Self {
         let (clock, hand) = Clock::manual("2026-03-01T08:00:00Z".parse().unwrap());
         let store = Store::memory(clock.clone(), &tables::all(), Arc::new(())).unwrap();
-        Self::assembled((store, clock, hand), more, tenant, mail, demands_second_factor).await
+        Self::assembled((store, clock, hand), more, tenant, carriers, demands_second_factor).await
     }
 
     /// The API over a store that is there already.
     pub async fn over(store: Store, clock: Clock, hand: Arc<ManualClock>) -> Self {
-        Self::assembled((store, clock, hand), Vec::new(), None, None, false).await
+        Self::assembled((store, clock, hand), Vec::new(), None, Vec::new(), false).await
     }
 
     async fn assembled(
         (store, clock, hand): (Store, Clock, Arc<ManualClock>),
         more: Vec<Route>,
         tenant: Option<&str>,
-        mail: Option<u16>,
+        carriers: Vec<Carrier>,
         demands_second_factor: bool,
     ) -> Self {
         let (vault, entropy) = (Vault::with_key([7; 32]), Entropy::System);
