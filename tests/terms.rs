@@ -8,7 +8,7 @@ use books::{Books, at, ngn, terms};
 use dotmac_edge::billing::subscribing::PlanChange;
 use dotmac_edge::billing::{BillingError, Settings, Wish};
 use dotmac_edge::domain::entitlement::{Facts, Usage, Used, entitle};
-use dotmac_edge::domain::ids::{OrderId, ServiceId, SubscriberId};
+use dotmac_edge::domain::ids::{OrderId, SubscriberId};
 use dotmac_edge::domain::invoice::Invoice;
 use dotmac_edge::domain::lock::LockReason;
 use dotmac_edge::domain::money::Currency;
