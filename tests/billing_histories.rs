@@ -204,6 +204,8 @@ impl World {
             amount: Some(ngn(amount)),
             reason: "asked for".into(),
             policy: RefundPolicy::Keep,
+            by_hand: false,
+            may_be_large: true,
         };
         let holds = *self.model.wallet.get(&one).unwrap_or(&0);
         let done = self.books.billing.till.refund(payment, &wish, None, self.now).await;

@@ -16,6 +16,7 @@ use dotmac_edge::base::clock::Clock;
 use dotmac_edge::base::entropy::Entropy;
 use dotmac_edge::base::secret::Secret;
 use dotmac_edge::billing::notices::Notices;
+use dotmac_edge::billing::refund::{RefundPolicy, RefundWish};
 use dotmac_edge::billing::{Settings, Wish};
 use dotmac_edge::domain::ids::{MessageId, ServiceId, SessionId, SubscriberId};
 use dotmac_edge::domain::language::Language;
@@ -572,6 +573,24 @@ async fn money_and_what_is_told_of_it_are_one_commit() {
     assert_eq!(lab.send(morning()).await.sent, 1);
     let text = carrier.taken().pop().unwrap().text;
     assert!(text.contains("NGN 17,500.00") && text.contains(&payment.reference), "{text}");
+
+    // Going back it is told of, too; once for one wish.
+    let wish = RefundWish {
+        key: "r-1".into(),
+        amount: Some(naira(750_000)),
+        reason: "asked for".into(),
+        policy: RefundPolicy::Keep,
+        by_hand: false,
+        may_be_large: true,
+    };
+    for _ in 0..2 {
+        books.billing.till.refund(payment.id, &wish, None, morning()).await.unwrap();
+    }
+    let refunds: Vec<_> = lab.all().await.into_iter().filter(|one| one.kind == Kind::Refunded).collect();
+    assert_eq!((refunds.len(), refunds[0].subscriber_id), (1, Some(ada)));
+    assert_eq!(lab.send(morning()).await.sent, 1);
+    let text = carrier.taken().pop().unwrap().text;
+    assert!(text.contains("NGN 7,500.00") && text.contains("back"), "{text}");
 
     // The same money told of twice is told to its payer once.
     let attempt = books.attempt(ada, None, naira(500_000), morning()).await;

@@ -360,3 +360,69 @@ fn what_is_given_back_is_given_once_and_in_parts() {
     }
     lab.expect_wallet("0.00");
 }
+
+#[test]
+fn a_dispute_takes_the_money_once_and_gives_it_back_once_in_whatever_order_it_is_told() {
+    let lab = Lab::open("v3");
+    let tell = |hooks: &[mock_gateway::Hook]| {
+        lab.runtime.block_on(async {
+            let mut all = tokio::task::JoinSet::new();
+            for hook in hooks {
+                let (gateway, hook) = (lab.gateway.clone(), hook.clone());
+                all.spawn(async move { gateway.send(&hook).await });
+            }
+            assert!(all.join_all().await.iter().all(|status| *status == Some(200)));
+        });
+    };
+    for gateway in ["paystack", "stripe"] {
+        let reference = lab.reference(gateway, "100.00");
+        lab.gateway.pay(&reference, None);
+        lab.tell(&reference);
+        lab.await_status(&reference, "succeeded", BY_CLOCK);
+        lab.expect_wallet("100.00");
+        lab.gateway.dispute(&reference, "open");
+        let opened = lab.gateway.dispute_hook(&reference, "create");
+        tell(&[opened.clone(), opened.clone(), opened.clone()]);
+        lab.await_status(&reference, "disputed", SOON);
+        lab.expect_wallet("0.00");
+        lab.gateway.dispute(&reference, "won");
+        let closed = lab.gateway.dispute_hook(&reference, "resolve");
+        tell(&[closed.clone(), opened.clone(), closed.clone(), opened]);
+        lab.await_status(&reference, "succeeded", SOON);
+        lab.expect_wallet("100.00");
+
+        // Lost, and the end is told before the beginning.
+        let lost = lab.reference(gateway, "40.00");
+        lab.gateway.pay(&lost, None);
+        lab.tell(&lost);
+        lab.await_status(&lost, "succeeded", BY_CLOCK);
+        lab.expect_wallet("140.00");
+        lab.gateway.dispute(&lost, "lost");
+        tell(&[lab.gateway.dispute_hook(&lost, "resolve")]);
+        lab.await_status(&lost, "disputed", SOON);
+        tell(&[lab.gateway.dispute_hook(&lost, "create"), lab.gateway.dispute_hook(&lost, "resolve")]);
+        std::thread::sleep(Duration::from_millis(300));
+        lab.expect_wallet("100.00");
+        let refunds = lab.payment(&lost)["refunds"].clone();
+        assert_eq!(refunds.as_array().unwrap().len(), 1, "{refunds}");
+        assert_eq!(refunds[0]["is_chargeback"], true);
+        // Back to nothing, for the next one.
+        let id = lab.payment(&reference)["id"].as_str().unwrap().to_owned();
+        let body = json!({ "reason": "asked for", "policy": "keep" });
+        lab.place.post(&format!("/api/v1/payments/{id}/refund"), body).expect(200);
+    }
+    // What a gateway tells by mail only is booked by staff, under its number, once.
+    let reference = lab.reference("flutterwave", "70.00");
+    lab.gateway.pay(&reference, None);
+    lab.tell(&reference);
+    lab.await_status(&reference, "succeeded", BY_CLOCK);
+    let path = format!("/api/v1/payments/{}/dispute", lab.payment(&reference)["id"].as_str().unwrap());
+    let case = |outcome: &str| json!({ "case_number": "FLW-1", "outcome": outcome, "reason": "their mail of today" });
+    for (outcome, wallet) in [("open", "0.00"), ("lost", "0.00"), ("won", "70.00"), ("open", "70.00")] {
+        lab.place.post(&path, case(outcome)).expect(200);
+        lab.expect_wallet(wallet);
+    }
+    lab.place.post(&path, json!({ "case_number": "FLW-1", "outcome": "maybe", "reason": "x" })).expect(422);
+    let check = format!("/api/v1/payments/{reference}/check");
+    assert_eq!(lab.place.post(&check, json!({})).expect(200)["status"], "succeeded");
+}

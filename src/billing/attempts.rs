@@ -99,6 +99,8 @@ impl Attempts {
         let made = self.of_order(order.id).await?;
         let is_same = |payment: &&Payment| {
             payment.provider == provider.name()
+                // A coupon may have lowered the price since.
+                && payment.expected == order.total()
                 && payment.status == PaymentStatus::Pending
                 && payment.url.is_some()
                 && now.duration_since(payment.created_at) < FRESH

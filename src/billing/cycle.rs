@@ -418,7 +418,7 @@ impl Till {
     }
 
     /// The beginning of the day, in the site's zone, on which an invoice of `now` is due.
-    fn due_day(&self, now: Timestamp, days: u32) -> Result<Timestamp, BillingError> {
+    pub(super) fn due_day(&self, now: Timestamp, days: u32) -> Result<Timestamp, BillingError> {
         let today = now.to_zoned(self.settings.zone.clone()).date();
         today
             .checked_add(i64::from(days).days())

@@ -64,6 +64,21 @@ impl Documents {
         now: Timestamp,
     ) -> Result<Invoice, BillingError> {
         let id = InvoiceId(self.entropy.uuid_v7(now)?);
+        self.invoice_as(leaf, numbers, (id, None), bill, now).await
+    }
+
+    /// The same under an id that was known before, with a line for people.
+    ///
+    /// # Errors
+    /// As [`Documents::invoice`].
+    pub(super) async fn invoice_as(
+        &self,
+        leaf: &mut Leaf,
+        numbers: &mut Numbers,
+        (id, note): (InvoiceId, Option<String>),
+        bill: Bill<'_>,
+        now: Timestamp,
+    ) -> Result<Invoice, BillingError> {
         let number = numbers.next(self, leaf, DocumentKind::Invoice, now).await?;
         let services = services(&bill.subjects);
         let invoice = Invoice {
@@ -77,7 +92,7 @@ impl Documents {
             subjects: bill.subjects,
             order_id: bill.order_id,
             corrects: None,
-            note: None,
+            note,
             created_at: now,
             issued_at: Some(now),
             due_at: Some(bill.due_at),

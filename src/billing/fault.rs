@@ -27,6 +27,9 @@ pub enum BillingError {
     /// A rule of the business says no; the sentence says which and what to do.
     #[error("{0}")]
     Rule(String),
+    /// Who asks may not do that much.
+    #[error("{0}")]
+    NotAllowed(String),
     /// The wallet does not hold enough.
     #[error("the wallet holds {has}, and {needs} is needed")]
     Short {

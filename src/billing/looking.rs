@@ -38,7 +38,7 @@ impl Attempts {
     pub async fn look(&self, id: PaymentId, now: Timestamp) -> Result<Option<Settlement>, BillingError> {
         let payment = self.resumed(self.record(id).await?.body, now).await?;
         let verdict = self.0.parts.providers.verify(&payment, now).await.map_err(|error| fault(&error))?;
-        let Verdict::Known { said, back, is_disputed } = verdict else { return Ok(None) };
+        let Verdict::Known { said, back, disputes } = verdict else { return Ok(None) };
         if said.reference != payment.reference {
             return Err(BillingError::Provider("it answered about another payment".to_owned()));
         }
@@ -48,8 +48,8 @@ impl Attempts {
             let outcome = Outcome::Refunded(back);
             till.settle(&Confirmation { outcome, ..(*said).clone() }, now).await?;
         }
-        if is_disputed {
-            till.settle(&Confirmation { outcome: Outcome::Disputed, ..(*said).clone() }, now).await?;
+        for dispute in &disputes {
+            till.disputed(id, dispute, None, now).await?;
         }
         Ok(Some(settled))
     }
@@ -100,12 +100,12 @@ impl Attempts {
     async fn poll_one(&self, id: PaymentId, now: Timestamp) -> Result<(), BillingError> {
         let refunds = self.give_back(id, now).await;
         let looked = self.look(id, now).await.map(|_| ());
-        self.schedule(id, now).await?;
+        self.schedule(id, looked.is_ok(), now).await?;
         refunds.and(looked)
     }
 
     /// When to ask next; an attempt that was asked about often enough has expired.
-    async fn schedule(&self, id: PaymentId, now: Timestamp) -> Result<(), BillingError> {
+    async fn schedule(&self, id: PaymentId, is_known: bool, now: Timestamp) -> Result<(), BillingError> {
         let record = self.record(id).await?;
         let mut payment = record.body.clone();
         let pending =
@@ -113,6 +113,10 @@ impl Attempts {
         payment.next_poll_at = match (payment.status.is_booked(), pending) {
             // A refund takes days; it is looked after until it is done.
             (true, Some(since)) => next_poll(since, now).or_else(|| now.saturating_add(DAILY).ok()),
+            // Something was told of it, and nobody answered yet what.
+            (true, None) if !is_known => now.saturating_add(SOON).ok(),
+            // A dispute is decided in weeks; without a webhook it is heard of by asking.
+            (true, None) if is_under_dispute(&payment, now) => now.saturating_add(DAILY).ok(),
             (true, None) => None,
             (false, _) => next_poll(payment.created_at, now),
         };
@@ -268,6 +272,12 @@ fn count(run: &mut Polled, one: Option<Result<Result<(), BillingError>, tokio::t
     }
 }
 
+/// Whether a bank has some of it, and may still give it back.
+fn is_under_dispute(payment: &Payment, now: Timestamp) -> bool {
+    let is_fresh = |one: &Refund| now.duration_since(one.at) < DISPUTES_LAST;
+    payment.refunds.iter().any(|one| one.is_chargeback && one.status == RefundStatus::Done && is_fresh(one))
+}
+
 fn fault(error: &CallError) -> BillingError {
     BillingError::Provider(error.to_string())
 }
@@ -276,5 +286,9 @@ fn fault(error: &CallError) -> BillingError {
 const BATCH: usize = 64;
 /// Questions under way at a time: one slow provider must not hold the others up.
 const AT_ONCE: usize = 16;
+/// Until a gateway that did not answer about a booked payment is asked again.
+const SOON: SignedDuration = SignedDuration::from_mins(5);
+/// A card scheme decides within 75 days of the shop's answer, which has some weeks itself.
+const DISPUTES_LAST: SignedDuration = SignedDuration::from_hours(24 * 120);
 /// How often a refund under way is looked after.
 const DAILY: SignedDuration = SignedDuration::from_hours(24);

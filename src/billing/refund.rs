@@ -10,15 +10,16 @@ use serde_json::json;
 use super::book::{Leaf, MOST_TRIES, may_try_again};
 use super::documents::Numbers;
 use super::fault::BillingError;
+use super::matching::is_unmatched;
 use super::settle::{Settlement, Till};
 use super::wallet::UnitExtra;
 use crate::domain::ids::{PaymentId, SubscriberId};
 use crate::domain::ledger::{Account, Entry, PostingKind};
-use crate::domain::lock::{Lock, LockMode, LockReason};
 use crate::domain::money::Money;
 use crate::domain::order::Purchase;
-use crate::domain::payment::{Method, Payment, PaymentStatus, Refund, RefundStatus};
+use crate::domain::payment::{Method, Payment, PaymentStatus, ProviderName, Refund, RefundStatus};
 use crate::domain::service::IntervalState;
+use crate::notify::news::News;
 use crate::store::contract::Record;
 use crate::store::tables::money::{InvoiceStandings, Invoices, Orders, Payments};
 
@@ -33,6 +34,10 @@ pub struct RefundWish {
     pub reason: String,
     /// What becomes of what was bought.
     pub policy: RefundPolicy,
+    /// Whether somebody has given it back already, or will: the gateway is not asked.
+    pub by_hand: bool,
+    /// Whether who asks may give back more than the site's limit.
+    pub may_be_large: bool,
 }
 
 /// What becomes of what was bought with money that goes back.
@@ -96,7 +101,11 @@ impl Till {
         if amount.minor <= 0 || amount.minor > left.minor {
             return Err(BillingError::rule(format!("at most {left} of this payment can go back")));
         }
-        let by_hand = payment.taken_by.is_some();
+        self.within_limit(&payment, amount, wish)?;
+        let by_hand = wish.by_hand || payment.taken_by.is_some();
+        if !by_hand && payment.provider == ProviderName::Mpesa {
+            return Err(BillingError::rule(NOT_BY_MPESA));
+        }
         let refund = Refund {
             key: wish.key.clone(),
             amount,
@@ -108,6 +117,7 @@ impl Till {
         };
         self.take_back(&mut leaf, &payment, amount, PostingKind::Refund, &wish.key, wish.policy, now).await?;
         payment.refunds.push(refund.clone());
+        self.tell_refund(&mut leaf, &payment, amount, now).await;
         let payment = self.write_refund(&mut leaf, payment, record.version, now)?;
         if let Some(extra) = extra {
             leaf.change(extra)?;
@@ -116,37 +126,60 @@ impl Till {
         Ok((payment, refund))
     }
 
-    /// What the provider gave or took back by itself: booked up to the sum that it names.
+    /// What goes back of one payment beyond the site's limit is for who may do that; in parts, too.
+    fn within_limit(&self, payment: &Payment, amount: Money, wish: &RefundWish) -> Result<(), BillingError> {
+        let limit = self.settings.large_refund.filter(|limit| limit.currency == amount.currency);
+        // What is not in the site's currency cannot be compared, and is large.
+        let sum = payment.given_back().saturating_add(amount.minor);
+        let is_large = match (self.settings.large_refund, limit) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(_), Some(limit)) => sum > limit.minor,
+        };
+        if is_large && !wish.may_be_large {
+            let limit = self.settings.large_refund.unwrap_or_else(|| Money::zero(amount.currency));
+            return Err(BillingError::NotAllowed(format!(
+                "more than {limit} of a payment goes back by somebody with refunds:large"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Tells a payer that money goes back.
+    async fn tell_refund(&self, leaf: &mut Leaf, payment: &Payment, amount: Money, now: Timestamp) {
+        if let Some(subscriber) = payment.subscriber_id {
+            let reference = payment.reference.clone();
+            self.news(leaf, subscriber, News::Refunded { amount, at: now, reference }, now).await;
+        }
+    }
+
+    /// What the provider gave back by itself: booked up to the sum that it names.
     pub(super) async fn returned(
         &self,
         mut leaf: Leaf,
         known: Record<Payments>,
         sum: Money,
-        is_chargeback: bool,
         now: Timestamp,
     ) -> Result<Settlement, BillingError> {
         let mut payment = known.body.clone();
         let received = booked_amount(&payment)?;
         let sum = sum.minor.min(received.minor);
-        let more = Money { minor: sum.saturating_sub(payment.refunded()), ..received };
+        let more = Money { minor: sum.saturating_sub(payment.given_back()), ..received };
         if more.minor <= 0 || sum <= 0 {
             return Ok(Settlement::AlreadyBooked(payment.id));
         }
-        let key = format!("provider:{sum}");
-        let kind = if is_chargeback { PostingKind::Chargeback } else { PostingKind::Refund };
+        let (kind, key) = (PostingKind::Refund, format!("provider:{sum}"));
         self.take_back(&mut leaf, &payment, more, kind, &key, RefundPolicy::Cut, now).await?;
-        if is_chargeback {
-            self.flag(&mut leaf, &payment, now).await?;
-        }
         payment.refunds.push(Refund {
             key,
             amount: more,
-            is_chargeback,
+            is_chargeback: false,
             status: RefundStatus::Done,
             transaction: None,
-            reason: if is_chargeback { "chargeback" } else { "refunded at the provider" }.to_owned(),
+            reason: "refunded at the provider".to_owned(),
             at: now,
         });
+        self.tell_refund(&mut leaf, &payment, more, now).await;
         let id = payment.id;
         self.write_refund(&mut leaf, payment, known.version, now)?;
         leaf.commit(now).await?;
@@ -156,7 +189,7 @@ impl Till {
 
     /// Moves the money, and undoes what it bought.
     #[expect(clippy::too_many_arguments, reason = "one posting needs to know all of it")]
-    async fn take_back(
+    pub(super) async fn take_back(
         &self,
         leaf: &mut Leaf,
         payment: &Payment,
@@ -166,7 +199,9 @@ impl Till {
         policy: RefundPolicy,
         now: Timestamp,
     ) -> Result<(), BillingError> {
-        let Some(subscriber) = payment.subscriber_id else {
+        // Money in another currency is with nobody, also where its payer is known.
+        let nobodys = is_unmatched(leaf, payment).await?;
+        let Some(subscriber) = payment.subscriber_id.filter(|_| !nobodys) else {
             let from = Account::Unmatched(amount.currency);
             leaf.post(self.outgoing(payment, amount, kind, key, from));
             return Ok(());
@@ -254,29 +289,7 @@ impl Till {
             .credit(held_at(payment, amount), amount)
     }
 
-    /// A payer whose bank took money back is not trusted until staff say so.
-    async fn flag(&self, leaf: &mut Leaf, payment: &Payment, now: Timestamp) -> Result<(), BillingError> {
-        let Some(id) = payment.order_id else { return Ok(()) };
-        let Some(order) = self.store.get::<Orders>(&id).await? else { return Ok(()) };
-        let Some(service_id) = order.body.service_id() else { return Ok(()) };
-        let contract = match leaf.contract(service_id, now).await {
-            Err(BillingError::NotFound { .. }) => return Ok(()),
-            contract => contract?,
-        };
-        let lock = Lock {
-            reason: LockReason::Fraud,
-            mode: LockMode::Captive,
-            rates: None,
-            placed_at: now,
-            placed_by: "billing".to_owned(),
-            note: Some(format!("the payer's bank took payment {} back", payment.reference)),
-        };
-        super::grant::lock(&mut contract.service, lock, now);
-        let payload = json!({ "customer_id": payment.subscriber_id, "reason": LockReason::Fraud.name() });
-        leaf.change(|unit| Ok(unit.event("service.locked", service_id, payload)))
-    }
-
-    fn write_refund(
+    pub(super) fn write_refund(
         &self,
         leaf: &mut Leaf,
         mut payment: Payment,
@@ -284,7 +297,7 @@ impl Till {
         now: Timestamp,
     ) -> Result<Payment, BillingError> {
         let received = booked_amount(&payment)?;
-        payment.status = if payment.refunds.iter().any(|refund| refund.is_chargeback) {
+        payment.status = if payment.is_disputed() {
             PaymentStatus::Disputed
         } else if payment.refunded() >= received.minor {
             PaymentStatus::Refunded
@@ -340,7 +353,9 @@ impl Till {
                 refund.reason = format!("{} (refused: {why})", refund.reason);
                 let amount = refund.amount;
                 // What was credited stays credited: the money is in the wallet, and staff decide.
-                let into = payment.subscriber_id.map_or(Account::Unmatched(amount.currency), Account::Wallet);
+                let nobodys = is_unmatched(&leaf, &payment).await?;
+                let owner = payment.subscriber_id.filter(|_| !nobodys);
+                let into = owner.map_or(Account::Unmatched(amount.currency), Account::Wallet);
                 let source = format!("refund:{id}/{key}");
                 let undone = leaf.booked(&source).await?.map(|posting| posting.id);
                 let mut entry =
@@ -358,7 +373,7 @@ impl Till {
 }
 
 /// What was booked of a payment.
-fn booked_amount(payment: &Payment) -> Result<Money, BillingError> {
+pub(super) fn booked_amount(payment: &Payment) -> Result<Money, BillingError> {
     match payment.received {
         Some(received) if payment.status.is_booked() => Ok(received),
         Some(_) | None => {
@@ -368,7 +383,7 @@ fn booked_amount(payment: &Payment) -> Result<Money, BillingError> {
 }
 
 /// Where the money of a payment is.
-fn held_at(payment: &Payment, amount: Money) -> Account {
+pub(super) fn held_at(payment: &Payment, amount: Money) -> Account {
     match payment.taken_by {
         Some(staff) if payment.method == Method::Cash => Account::Cash(staff),
         Some(_) => Account::clearing("bank", amount.currency),
@@ -402,3 +417,8 @@ async fn cut(
     let subscriber: SubscriberId = contract.service.subscriber_id;
     leaf.change(|unit| Ok(unit.event("service.refunded", id, json!({ "customer_id": subscriber }))))
 }
+
+/// Why M-Pesa is not asked, and what to do: its reversals answer only to an address that the Internet reaches, need an
+/// operator's password of its own, and cannot be asked about afterwards.
+pub const NOT_BY_MPESA: &str = "M-Pesa gives nothing back over this connection; give it back in the M-PESA organisation portal, then \
+                                book it here with by_hand set to true";

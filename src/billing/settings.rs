@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use crate::domain::dunning::Policy;
 use crate::domain::invoice::{DUE_DAYS, Party};
-use crate::domain::money::Currency;
+use crate::domain::money::{Currency, Money};
 use crate::domain::subscription::OwnPause;
 use crate::domain::tax::TaxRounding;
 
@@ -31,6 +31,8 @@ pub struct Settings {
     pub caps: Caps,
     /// How far subscribers may pause their service themselves.
     pub own_pause: OwnPause,
+    /// What may go back of one payment without `refunds:large`; `None` is any amount.
+    pub large_refund: Option<Money>,
 }
 
 /// How much one run of dunning may take away by itself; more stops the run and asks.
@@ -67,6 +69,7 @@ impl Settings {
             dunning: Policy::default(),
             caps: Caps::default(),
             own_pause: OwnPause::default(),
+            large_refund: None,
         }
     }
 }

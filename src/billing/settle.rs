@@ -114,17 +114,11 @@ impl Till {
             (Outcome::Pending, Some(known)) => Ok(Settlement::NotYet(known.body.id)),
             (Outcome::Failed | Outcome::Cancelled, Some(known)) => self.failed(known, said, now).await,
             (Outcome::Refunded(minor), Some(known)) => {
-                self.returned(leaf, known, Money { minor, ..said.amount }, false, now).await
+                self.returned(leaf, known, Money { minor, ..said.amount }, now).await
             }
-            (Outcome::Disputed, Some(known)) => self.returned(leaf, known, said.amount, true, now).await,
-            (
-                Outcome::Pending
-                | Outcome::Failed
-                | Outcome::Cancelled
-                | Outcome::Refunded(_)
-                | Outcome::Disputed,
-                None,
-            ) => Err(BillingError::not_found("payment", &said.reference)),
+            (Outcome::Pending | Outcome::Failed | Outcome::Cancelled | Outcome::Refunded(_), None) => {
+                Err(BillingError::not_found("payment", &said.reference))
+            }
         }
     }
 
@@ -369,11 +363,9 @@ impl Till {
         }
         let status = match said.outcome {
             Outcome::Cancelled => PaymentStatus::Cancelled,
-            Outcome::Failed
-            | Outcome::Succeeded
-            | Outcome::Pending
-            | Outcome::Refunded(_)
-            | Outcome::Disputed => PaymentStatus::Failed,
+            Outcome::Failed | Outcome::Succeeded | Outcome::Pending | Outcome::Refunded(_) => {
+                PaymentStatus::Failed
+            }
         };
         if known.body.status == status {
             return Ok(Settlement::Failed(id));

@@ -5,6 +5,7 @@ use toml::de::DeValue;
 use super::fault::Wrong;
 use super::kind::{Kind, choose, chosen, quoted, text};
 use super::reader::{Applies, Section};
+use crate::domain::money::{Currency, Money, MoneyError};
 use crate::domain::subscription::OwnPause;
 use crate::domain::tax::TaxRounding;
 
@@ -29,6 +30,8 @@ pub struct Billing {
     pub tax_rounding: TaxRounding,
     /// How far subscribers may pause their service themselves.
     pub own_pause: OwnPause,
+    /// What may go back of one payment without the permission `refunds:large`; any amount where nothing is said.
+    pub large_refund: Option<Decimal>,
 }
 
 impl Billing {
@@ -47,7 +50,43 @@ impl Billing {
                 most_days: section.optional("pause_days", Restart, 0),
                 a_year: section.optional("pauses_a_year", Restart, OwnPause::default().a_year),
             },
+            large_refund: section.optional("large_refund", Restart, None),
         }
+    }
+
+    /// The limit of a refund in the site's currency.
+    ///
+    /// # Errors
+    /// Why it is no amount of that currency.
+    pub fn large_refund_in(&self, currency: Currency) -> Result<Option<Money>, MoneyError> {
+        self.large_refund.as_ref().map(|limit| Money::parse(&limit.0, currency)).transpose()
+    }
+}
+
+/// An amount in the site's currency, as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decimal(String);
+
+impl Kind for Decimal {
+    fn read(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        let written = text(value, "an amount in quotes", "\"50000.00\"")?;
+        let plain = |digits: &str| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+        let fits = written.len() <= LONGEST_AMOUNT
+            && match written.split_once('.') {
+                Some((whole, fraction)) => plain(whole) && plain(fraction),
+                None => plain(written),
+            };
+        if fits {
+            return Ok(Self(written.to_owned()));
+        }
+        Err(Wrong::new(
+            format!("{} is not an amount", quoted(written)),
+            "write it in the site's currency with a point before its decimals, as \"50000.00\"",
+        ))
+    }
+
+    fn show(&self) -> String {
+        quoted(&self.0)
     }
 }
 
@@ -102,6 +141,8 @@ impl Kind for TaxRounding {
     }
 }
 
+/// Longest amount: what a ledger's number holds.
+const LONGEST_AMOUNT: usize = 20;
 /// Longest mark: with year and number it must fit a line of a receipt.
 const LONGEST: usize = 12;
 

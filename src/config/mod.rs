@@ -33,7 +33,7 @@ mod store;
 
 use std::path::Path;
 
-pub use billing::{Billing, Series};
+pub use billing::{Billing, Decimal, Series};
 pub use control::Control;
 pub use dunning::Dunning;
 pub use eap::{Eap, EapMethod};
@@ -150,6 +150,11 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
     ) = parts;
     if reader.is_well() {
         agree(&mut reader, root, (&portal, &gateway, &mail, &sms));
+        let limit = site.as_ref().map(|site| billing.large_refund_in(site.currency));
+        if let Some(Err(error)) = limit {
+            let remedy = "write an amount in the site's currency, with its decimals at most";
+            reader.contradiction(root, ("billing", "large_refund"), Wrong::new(error.to_string(), remedy));
+        }
         for (table, problem, remedy) in payments.contradictions(&portal) {
             reader.contradiction(root, ("payments", table), Wrong::new(problem, remedy));
         }

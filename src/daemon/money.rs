@@ -74,6 +74,8 @@ fn settings(config: &Config) -> Settings {
             ..Caps::default()
         },
         own_pause: billing.own_pause,
+        // The configuration was refused where it is no amount of this currency.
+        large_refund: billing.large_refund_in(site.currency).unwrap_or_default(),
     }
 }
 

@@ -161,6 +161,8 @@ pub enum Kind {
     ChannelTest,
     /// A payment came.
     Receipt,
+    /// Money goes back to its payer.
+    Refunded,
     /// An invoice was made.
     InvoiceIssued,
     /// An invoice will be due.
@@ -199,11 +201,12 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::SignupCode,
         Self::SignupKnown,
         Self::ChannelTest,
         Self::Receipt,
+        Self::Refunded,
         Self::InvoiceIssued,
         Self::Reminder,
         Self::Due,
@@ -231,6 +234,7 @@ impl Kind {
             Self::SignupKnown => "signup-known",
             Self::ChannelTest => "channel-test",
             Self::Receipt => "receipt",
+            Self::Refunded => "refunded",
             Self::InvoiceIssued => "invoice-issued",
             Self::Reminder => "reminder",
             Self::Due => "due",
@@ -265,6 +269,7 @@ impl Kind {
             | Self::SignupKnown
             | Self::ChannelTest
             | Self::Receipt
+            | Self::Refunded
             | Self::Restored
             | Self::Voucher
             | Self::TopUp
@@ -291,6 +296,7 @@ impl Kind {
         match self {
             Self::SignupCode | Self::SignupKnown | Self::ChannelTest | Self::Voucher => true,
             Self::Receipt
+            | Self::Refunded
             | Self::InvoiceIssued
             | Self::Reminder
             | Self::Due
@@ -317,6 +323,7 @@ impl Kind {
         match self {
             Self::SignupCode | Self::SignupKnown | Self::ChannelTest => false,
             Self::Receipt
+            | Self::Refunded
             | Self::InvoiceIssued
             | Self::Reminder
             | Self::Due

@@ -14,6 +14,7 @@ pub mod dunning;
 pub mod entitlement;
 pub mod ids;
 pub mod invoice;
+pub mod invoice_draft;
 pub mod language;
 pub mod ledger;
 pub mod lock;

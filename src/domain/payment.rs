@@ -101,7 +101,7 @@ pub enum RefundStatus {
     Pending,
     /// The provider has done it, or cash was handed over.
     Done,
-    /// The provider refused; the booking was reversed.
+    /// The provider refused, or a dispute was won; the booking was reversed.
     Failed,
 }
 
@@ -203,8 +203,29 @@ pub enum Outcome {
     Cancelled,
     /// It went back to the payer, wholly or in part: this much in all, minor units.
     Refunded(i64),
-    /// The payer's bank took it back.
-    Disputed,
+}
+
+/// A payer's bank wants money back: how that stands by the provider's word, or by that of staff.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dispute {
+    /// What the provider calls it; unique within the payment.
+    pub name: String,
+    /// How much it is about.
+    pub amount: Money,
+    /// How far it is.
+    pub stand: DisputeStand,
+}
+
+/// How far a dispute is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisputeStand {
+    /// Nothing is decided; the money is not ours meanwhile.
+    Open,
+    /// Decided for the payer.
+    Lost,
+    /// Decided for us; the money is ours again.
+    Won,
 }
 
 impl PaymentStatus {
@@ -274,12 +295,28 @@ impl ProviderName {
 }
 
 impl Payment {
-    /// What went back or was taken back so far, minor units; refused refunds do not count.
+    /// What went back or was taken back so far, minor units; refused refunds and won disputes do not count.
     #[must_use]
     pub fn refunded(&self) -> i64 {
+        self.gone(|_| true)
+    }
+
+    /// What of it was given, and not taken by a bank, minor units.
+    #[must_use]
+    pub fn given_back(&self) -> i64 {
+        self.gone(|refund| !refund.is_chargeback)
+    }
+
+    /// Whether a payer's bank has some of it now.
+    #[must_use]
+    pub fn is_disputed(&self) -> bool {
+        self.refunds.iter().any(|refund| refund.is_chargeback && refund.status != RefundStatus::Failed)
+    }
+
+    fn gone(&self, counts: impl Fn(&Refund) -> bool) -> i64 {
         self.refunds
             .iter()
-            .filter(|refund| refund.status != RefundStatus::Failed)
+            .filter(|refund| refund.status != RefundStatus::Failed && counts(refund))
             .fold(0, |sum, refund| i64::saturating_add(sum, refund.amount.minor))
     }
 }

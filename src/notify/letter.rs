@@ -134,6 +134,7 @@ const fn page(kind: Kind) -> &'static str {
     match kind {
         Kind::SignupCode | Kind::SignupKnown | Kind::ChannelTest | Kind::Voucher => "",
         Kind::Receipt
+        | Kind::Refunded
         | Kind::InvoiceIssued
         | Kind::Reminder
         | Kind::Due
@@ -208,6 +209,7 @@ mod tests {
                 News::SignupCode { plan: text(), code, minutes, link }
             }
             News::Receipt { amount, at, .. } => News::Receipt { amount, at, reference: text() },
+            News::Refunded { amount, at, .. } => News::Refunded { amount, at, reference: text() },
             News::InvoiceIssued { amount, due, .. } => News::InvoiceIssued { number: text(), amount, due },
             News::Reminder { amount, due, .. } => News::Reminder { number: text(), amount, due },
             News::Due { amount, due, .. } => News::Due { number: text(), amount, due },

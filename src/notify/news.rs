@@ -49,6 +49,15 @@ pub enum News {
         /// Receipt's or payment's number.
         reference: String,
     },
+    /// Money goes back to its payer.
+    Refunded {
+        /// How much.
+        amount: Money,
+        /// When.
+        at: Timestamp,
+        /// The payment's number.
+        reference: String,
+    },
     /// An invoice was made.
     InvoiceIssued {
         /// Its number.
@@ -209,6 +218,7 @@ impl News {
             Self::SignupKnown { .. } => Kind::SignupKnown,
             Self::ChannelTest { .. } => Kind::ChannelTest,
             Self::Receipt { .. } => Kind::Receipt,
+            Self::Refunded { .. } => Kind::Refunded,
             Self::InvoiceIssued { .. } => Kind::InvoiceIssued,
             Self::Reminder { .. } => Kind::Reminder,
             Self::Due { .. } => Kind::Due,
@@ -241,6 +251,7 @@ impl News {
             | Self::LowBalance { at: until, .. }
             | Self::TrialEnding { until, .. } => (*until).clamp(later(LEAST_USE), later(OLD_NEWS)),
             Self::Receipt { .. }
+            | Self::Refunded { .. }
             | Self::InvoiceIssued { .. }
             | Self::Due { .. }
             | Self::Throttled { .. }
@@ -272,7 +283,7 @@ impl News {
             Self::SignupKnown { code, minutes } | Self::ChannelTest { code, minutes } => {
                 vec![("code", clean(code)), ("minutes", minutes.to_string())]
             }
-            Self::Receipt { amount, at, reference } => {
+            Self::Receipt { amount, at, reference } | Self::Refunded { amount, at, reference } => {
                 vec![
                     ("amount", money(amount)),
                     ("date", moment(*at, voice, zone)),
@@ -325,6 +336,7 @@ impl News {
             Kind::SignupKnown => Self::SignupKnown { code, minutes },
             Kind::ChannelTest => Self::ChannelTest { code, minutes },
             Kind::Receipt => Self::Receipt { amount, at, reference },
+            Kind::Refunded => Self::Refunded { amount, at, reference },
             Kind::InvoiceIssued => Self::InvoiceIssued { number, amount, due },
             Kind::Reminder => Self::Reminder { number, amount, due },
             Kind::Due => Self::Due { number, amount, due },

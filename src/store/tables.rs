@@ -73,6 +73,7 @@ macro_rules! collection {
 
 // Below the macros: what is declared after them may use them.
 pub mod coupons;
+pub mod invoice_drafts;
 pub mod messages;
 pub mod money;
 pub mod payment_events;
@@ -342,6 +343,7 @@ pub fn all() -> Vec<Registration> {
     all.extend(messages::all());
     all.extend(money::all());
     all.extend(coupons::all());
+    all.extend(invoice_drafts::all());
     all.extend(vouchers::all());
     all.extend(payment_events::all());
     all.extend(waiting::all());

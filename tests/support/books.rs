@@ -172,12 +172,34 @@ impl Books {
         expected: Money,
         now: Timestamp,
     ) -> Payment {
+        self.attempt_at(ProviderName::Paystack, of, order, expected, now).await
+    }
+
+    /// An attempt at putting money into the wallet by this provider.
+    pub async fn attempt_by(
+        &self,
+        provider: ProviderName,
+        of: SubscriberId,
+        expected: Money,
+        now: Timestamp,
+    ) -> Payment {
+        self.attempt_at(provider, of, None, expected, now).await
+    }
+
+    async fn attempt_at(
+        &self,
+        provider: ProviderName,
+        of: SubscriberId,
+        order: Option<OrderId>,
+        expected: Money,
+        now: Timestamp,
+    ) -> Payment {
         let id = PaymentId(Uuid::now_v7());
         let payment = Payment {
             id,
             subscriber_id: Some(of),
             order_id: order,
-            provider: ProviderName::Paystack,
+            provider,
             reference: format!("ref-{}", self.number()),
             checkout: None,
             transaction: None,

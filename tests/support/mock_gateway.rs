@@ -65,6 +65,8 @@ pub struct Charge {
     pub status: &'static str,
     /// How often money was taken for it.
     pub charged: u32,
+    /// How a dispute about it stands: `open`, `lost`, `won`; empty where there is none.
+    pub dispute: &'static str,
 }
 
 #[derive(Debug, Clone)]
@@ -150,6 +152,11 @@ impl StandIn {
         )
     }
 
+    /// Where one of its dialects is spoken.
+    pub fn at(&self, dialect: &str) -> String {
+        format!("{}/{dialect}", self.0.origin)
+    }
+
     /// From now on webhooks go to this daemon.
     pub fn hooks_to(&self, address: SocketAddr) {
         self.books().hooks_to = Some(address);
@@ -188,6 +195,16 @@ impl StandIn {
 
     pub fn fail(&self, reference: &str) {
         self.books().charges.get_mut(reference).unwrap().status = "failed";
+    }
+
+    /// The payer's bank disputes a payment, or has decided: `open`, `lost`, `won`.
+    pub fn dispute(&self, reference: &str, stand: &'static str) {
+        self.books().charges.get_mut(reference).unwrap().dispute = stand;
+    }
+
+    /// The webhook about a dispute: `create` or `resolve`.
+    pub fn dispute_hook(&self, reference: &str, what: &str) -> Hook {
+        dispute_hook(&self.charge(reference), what)
     }
 
     /// Money that no shop asked for.
@@ -247,6 +264,7 @@ impl Books {
             back: back.to_owned(),
             status: "pending",
             charged: 0,
+            dispute: "",
         };
         self.charges.insert(reference.to_owned(), charge.clone());
         charge
@@ -441,6 +459,14 @@ fn paystack(this: &StandIn, call: &Call<'_>) -> Said {
                 give(this, id, body["amount"].as_i64().unwrap(), body["merchant_note"].as_str().unwrap());
             Said::Json(200, json!({ "status": true, "data": paystack_refund(&given) }))
         }
+        path if path.starts_with("dispute/transaction/") => {
+            let books = this.books();
+            let charge = books.by_id(path.trim_start_matches("dispute/transaction/"));
+            match charge.filter(|charge| !charge.dispute.is_empty()) {
+                Some(charge) => Said::Json(200, json!({ "status": true, "data": paystack_dispute(&charge) })),
+                None => Said::Json(404, json!({ "status": false, "message": "Dispute not found" })),
+            }
+        }
         path => {
             if let Some(fault) = asked(this) {
                 return fault;
@@ -467,6 +493,44 @@ fn paystack(this: &StandIn, call: &Call<'_>) -> Said {
             )
         }
     }
+}
+
+fn paystack_dispute(charge: &Charge) -> Value {
+    let (status, resolution) = match charge.dispute {
+        "won" => ("resolved", Some("declined")),
+        "lost" => ("resolved", Some("merchant-accepted")),
+        _ => ("awaiting-merchant-feedback", None),
+    };
+    json!({ "id": charge.id.parse::<u64>().unwrap() + 50_000, "refund_amount": charge.came, "currency": charge.currency,
+        "status": status, "resolution": resolution, "domain": "test", "category": "general",
+        "transaction": { "id": charge.id.parse::<u64>().unwrap(), "reference": charge.reference } })
+}
+
+fn stripe_dispute(charge: &Charge) -> Value {
+    let status = match charge.dispute {
+        "won" => "won",
+        "lost" => "lost",
+        _ => "needs_response",
+    };
+    json!({ "id": format!("dp_{}", charge.id), "object": "dispute", "amount": charge.came, "status": status,
+        "currency": charge.currency.to_lowercase(), "charge": format!("ch_{}", charge.id),
+        "payment_intent": intent(charge), "reason": "fraudulent", "metadata": {} })
+}
+
+fn dispute_hook(charge: &Charge, what: &str) -> Hook {
+    let path = format!("/api/v1/webhooks/{}", charge.dialect);
+    if charge.dialect == "paystack" {
+        let body = json!({ "event": format!("charge.dispute.{what}"), "data": paystack_dispute(charge) })
+            .to_string();
+        let mac = Hmac::<Sha512>::new_from_slice(SECRET.as_bytes()).unwrap().chain_update(&body).finalize();
+        return Hook { path, header: ("x-paystack-signature".into(), hex(&mac.into_bytes())), body };
+    }
+    let kind = if what == "create" { "created" } else { "closed" };
+    let body = json!({ "id": format!("evt_{kind}_{}", charge.id), "object": "event",
+        "type": format!("charge.dispute.{kind}"), "data": { "object": stripe_dispute(charge) } })
+    .to_string();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    Hook { path, header: ("stripe-signature".into(), stripe_signature(SECRET, now, &body)), body }
 }
 
 fn paystack_refund(one: &Given) -> Value {
@@ -631,6 +695,12 @@ fn stripe(this: &StandIn, call: &Call<'_>) -> Said {
             let given = give(this, &call.form("payment_intent"), amount, &call.form("metadata[key]"));
             Said::Json(200, json!({ "id": given.id, "object": "refund", "status": "succeeded" }))
         }
+        "v1/disputes" => {
+            let charge = this.books().by_id(&call.query("payment_intent"));
+            let all: Vec<Value> =
+                charge.iter().filter(|charge| !charge.dispute.is_empty()).map(stripe_dispute).collect();
+            Said::Json(200, json!({ "object": "list", "data": all, "has_more": false }))
+        }
         path => {
             if let Some(fault) = asked(this) {
                 return fault;
@@ -648,7 +718,8 @@ fn session(charge: &Charge, back: i64) -> Value {
     let is_paid = charge.status == "paid";
     let intent = is_paid.then(|| {
         json!({ "id": intent(charge), "object": "payment_intent", "latest_charge": {
-            "id": format!("ch_{}", charge.id), "amount_refunded": back, "disputed": false,
+            "id": format!("ch_{}", charge.id), "amount_refunded": back,
+            "disputed": !charge.dispute.is_empty(),
             "balance_transaction": { "fee": 1600, "currency": charge.currency.to_lowercase() },
         }})
     });

@@ -176,8 +176,7 @@ impl Flutterwave {
             | Outcome::Pending
             | Outcome::Failed
             | Outcome::Cancelled
-            | Outcome::Refunded(_)
-            | Outcome::Disputed => 0,
+            | Outcome::Refunded(_) => 0,
         };
         let said = Confirmation {
             provider: ProviderName::Flutterwave,
@@ -188,7 +187,7 @@ impl Flutterwave {
             fee,
             method: method(data.payment_type.as_deref()),
         };
-        Ok(Verdict::Known { said: Box::new(said), back, is_disputed: false })
+        Ok(Verdict::Known { said: Box::new(said), back, disputes: Vec::new() })
     }
 
     /// What went back of a payment in all, and its refunds.

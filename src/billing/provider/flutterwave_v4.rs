@@ -256,7 +256,7 @@ impl FlutterwaveV4 {
                 _ => Method::Card,
             },
         };
-        Ok(Verdict::Known { said: Box::new(said), back, is_disputed: false })
+        Ok(Verdict::Known { said: Box::new(said), back, disputes: Vec::new() })
     }
 
     /// What went back of a payment in all.

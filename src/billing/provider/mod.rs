@@ -25,7 +25,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::domain::money::Money;
-use crate::domain::payment::{Confirmation, Payment, ProviderName, Refund};
+use crate::domain::payment::{Confirmation, Dispute, Payment, ProviderName, Refund};
 use crate::notify::{Outbound, OutboundError};
 
 pub use wire::CallError;
@@ -96,8 +96,8 @@ pub enum Verdict {
         said: Box<Confirmation>,
         /// What went back to the payer so far, minor units.
         back: i64,
-        /// Whether the payer's bank took it back.
-        is_disputed: bool,
+        /// What the payer's bank wants back, or has taken; empty where the provider does not tell.
+        disputes: Vec<Dispute>,
     },
     /// It knows nothing of it, or nothing yet.
     NotKnown,

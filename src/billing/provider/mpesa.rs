@@ -220,7 +220,7 @@ impl Mpesa {
             fee: None,
             method: Method::MobileMoney,
         };
-        Ok(Verdict::Known { said: Box::new(said), back: 0, is_disputed: false })
+        Ok(Verdict::Known { said: Box::new(said), back: 0, disputes: Vec::new() })
     }
 
     pub(super) fn read(&self, delivery: &Delivery<'_>) -> Result<Hint, NotTaken> {

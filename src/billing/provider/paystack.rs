@@ -9,7 +9,10 @@ use serde_json::value::RawValue;
 use super::wire::{self, CallError, JSON, Name, Site};
 use super::{Attempt, Delivery, Hint, NotTaken, RefundAnswer, Started, Verdict, sign};
 use crate::base::secret::Secret;
-use crate::domain::payment::{Confirmation, Method, Outcome, Payment, ProviderName, Refund};
+use crate::domain::money::Money;
+use crate::domain::payment::{
+    Confirmation, Dispute, DisputeStand, Method, Outcome, Payment, ProviderName, Refund,
+};
 use crate::notify::{Outbound, Request};
 
 /// What the configuration says of Paystack.
@@ -86,6 +89,27 @@ struct Given {
     amount: Option<Box<RawValue>>,
     #[serde(default)]
     merchant_note: Option<String>,
+    /// The dispute that it came of; what was accepted there is no refund of its own.
+    #[serde(default)]
+    dispute: Option<serde_json::Value>,
+}
+
+/// It answers with one dispute, or with a list.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Disputed {
+    Many(Vec<DisputeData>),
+    One(DisputeData),
+}
+
+#[derive(Deserialize)]
+struct DisputeData {
+    id: u64,
+    status: String,
+    #[serde(default)]
+    resolution: Option<String>,
+    #[serde(default)]
+    refund_amount: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -177,7 +201,36 @@ impl Paystack {
             fee,
             method: method(data.channel.as_deref()),
         };
-        Ok(Verdict::Known { said: Box::new(said), back, is_disputed: false })
+        let disputes = if payment.status.is_booked() {
+            self.disputes(to, &said.transaction, said.amount).await?
+        } else {
+            Vec::new()
+        };
+        Ok(Verdict::Known { said: Box::new(said), back, disputes })
+    }
+
+    /// The disputes about a payment; a key that may not read them hears of none.
+    async fn disputes(
+        &self,
+        to: &Outbound,
+        transaction: &str,
+        came: Money,
+    ) -> Result<Vec<Dispute>, CallError> {
+        let path = format!("/dispute/transaction/{}", wire::part(transaction));
+        let reply = to.send(&self.signed(Request::get(self.settings.site.at(&path)))).await?;
+        if (400..500).contains(&reply.status) && reply.status != 429 {
+            return Ok(Vec::new());
+        }
+        let answer: Envelope<Disputed> = wire::read(&reply)?;
+        if !answer.status || !reply.is_good() {
+            return Err(CallError::NoAnswer(wire::reason(answer.message.as_deref(), reply.status)));
+        }
+        let all = match answer.data {
+            Some(Disputed::Many(all)) => all,
+            Some(Disputed::One(one)) => vec![one],
+            None => Vec::new(),
+        };
+        Ok(all.into_iter().map(|one| dispute(&one, came)).collect())
     }
 
     /// What went back of a payment in all, and its refunds.
@@ -190,7 +243,7 @@ impl Paystack {
             return Err(CallError::Refused(wire::reason(answer.message.as_deref(), reply.status)));
         };
         let mut back = 0i64;
-        for one in all.iter().filter(|one| one.status == "processed") {
+        for one in all.iter().filter(|one| one.is_own() && one.status == "processed") {
             if let Some(amount) = &one.amount {
                 back = back.saturating_add(wire::minor(amount, payment.expected.currency.code())?.minor);
             }
@@ -244,6 +297,24 @@ impl Paystack {
     fn signed(&self, request: Request) -> Request {
         request.bearer(&self.settings.secret_key)
     }
+}
+
+impl Given {
+    /// Whether it is no part of a dispute.
+    fn is_own(&self) -> bool {
+        self.dispute.as_ref().is_none_or(serde_json::Value::is_null)
+    }
+}
+
+/// The shop has "declined" a dispute that it won; whatever else was resolved is lost.
+fn dispute(one: &DisputeData, came: Money) -> Dispute {
+    let stand = match (one.status.as_str(), one.resolution.as_deref()) {
+        ("resolved" | "archived", Some("declined")) => DisputeStand::Won,
+        ("resolved" | "archived", _) => DisputeStand::Lost,
+        (_, _) => DisputeStand::Open,
+    };
+    let amount = Money { minor: one.refund_amount.unwrap_or(came.minor), ..came };
+    Dispute { name: one.id.to_string(), amount, stand }
 }
 
 /// What tells a refund from others of the same payment.

@@ -9,7 +9,9 @@ use super::wire::{self, CallError, FORM, Site};
 use super::{Attempt, Delivery, Hint, NotTaken, RefundAnswer, Started, Verdict, sign};
 use crate::base::secret::Secret;
 use crate::domain::money::{Currency, Money};
-use crate::domain::payment::{Confirmation, Method, Outcome, Payment, ProviderName, Refund};
+use crate::domain::payment::{
+    Confirmation, Dispute, DisputeStand, Method, Outcome, Payment, ProviderName, Refund,
+};
 use crate::notify::{Outbound, Reply, Request};
 
 /// What the configuration says of Stripe.
@@ -96,6 +98,19 @@ enum Bookkeeping {
         fee: i64,
         currency: String,
     },
+}
+
+#[derive(Deserialize)]
+struct Disputes {
+    data: Vec<Disputed>,
+}
+
+#[derive(Deserialize)]
+struct Disputed {
+    id: String,
+    amount: i64,
+    currency: String,
+    status: String,
 }
 
 #[derive(Deserialize)]
@@ -194,7 +209,7 @@ impl Stripe {
             Some(Intent::Whole { id, latest_charge }) => (id, latest_charge),
             None => (session.id.clone(), None),
         };
-        let (back, is_disputed, booked) = match charge {
+        let (back, was_disputed, booked) = match charge {
             Some(Charge::Whole { amount_refunded, disputed, balance_transaction }) => {
                 (from_units(amount_refunded, currency)?.minor, disputed, balance_transaction)
             }
@@ -215,7 +230,28 @@ impl Stripe {
             fee,
             method: Method::Card,
         };
-        Ok(Verdict::Known { said: Box::new(said), back, is_disputed })
+        // The charge says for ever that it was disputed; how that ended is asked for.
+        let disputes = if was_disputed { self.disputes(to, &said.transaction).await? } else { Vec::new() };
+        Ok(Verdict::Known { said: Box::new(said), back, disputes })
+    }
+
+    /// The disputes about a payment. Inquiries are none: no money has moved.
+    async fn disputes(&self, to: &Outbound, intent: &str) -> Result<Vec<Dispute>, CallError> {
+        let path = format!("/v1/disputes?payment_intent={}&limit=100", wire::part(intent));
+        let reply = to.send(&self.signed(Request::get(self.settings.site.at(&path)), None)).await?;
+        let Disputes { data } = taken(&reply)?;
+        let mut disputes = Vec::with_capacity(data.len());
+        for one in data {
+            let stand = match one.status.as_str() {
+                "needs_response" | "under_review" => DisputeStand::Open,
+                "lost" => DisputeStand::Lost,
+                "won" | "prevented" => DisputeStand::Won,
+                _ => continue,
+            };
+            let amount = from_units(one.amount, wire::currency_of(&one.currency)?)?;
+            disputes.push(Dispute { name: one.id, amount, stand });
+        }
+        Ok(disputes)
     }
 
     pub(super) async fn refund(

@@ -80,6 +80,18 @@ receipt =
         { $site }
     .sms = { $site }: we received { $amount } on { $date }. Reference { $reference }. Thank you.
 
+refunded =
+    .subject = We give { $amount } back
+    .mail =
+        We give { $amount } back to you, by the way that you paid. It may take some days to arrive.
+
+        Reference: { $reference }
+
+        Your payments and invoices: { $link }
+
+        { $site }
+    .sms = { $site }: we give { $amount } back to you ({ $date }). Reference { $reference }. It may take some days.
+
 invoice-issued =
     .subject = Invoice { $number }
     .mail =

@@ -73,6 +73,18 @@ receipt =
         { $site }
     .sms = { $site } : nous avons reçu { $amount } le { $date }. Référence { $reference }. Merci.
 
+refunded =
+    .subject = Nous remboursons { $amount }
+    .mail =
+        Nous vous remboursons { $amount } par le moyen de votre paiement. Cela peut prendre quelques jours.
+
+        Référence : { $reference }
+
+        Vos paiements et factures : { $link }
+
+        { $site }
+    .sms = { $site } : nous vous remboursons { $amount } ({ $date }). Référence { $reference }. Cela peut prendre quelques jours.
+
 invoice-issued =
     .subject = Facture { $number }
     .mail =

@@ -73,6 +73,18 @@ receipt =
         { $site }
     .sms = { $site }: mun karɓi { $amount } a ran { $date }. Lambar shaida { $reference }. Mun gode.
 
+refunded =
+    .subject = Muna mayar da { $amount }
+    .mail =
+        Muna mayar maka da { $amount } ta hanyar da ka biya. Zai iya ɗaukar kwanaki kaɗan.
+
+        Lambar shaida: { $reference }
+
+        Biyanka da takardun kuɗinka: { $link }
+
+        { $site }
+    .sms = { $site }: muna mayar maka da { $amount } ({ $date }). Lambar shaida { $reference }. Zai iya ɗaukar kwanaki kaɗan.
+
 suspended =
     .subject = An dakatar da sabis ɗinka
     .mail =

@@ -73,6 +73,18 @@ receipt =
         { $site }
     .sms = { $site }: recebemos { $amount } em { $date }. Referência { $reference }. Obrigado.
 
+refunded =
+    .subject = Devolvemos { $amount }
+    .mail =
+        Devolvemos-lhe { $amount } pelo meio com que pagou. Pode demorar alguns dias.
+
+        Referência: { $reference }
+
+        Os seus pagamentos e facturas: { $link }
+
+        { $site }
+    .sms = { $site }: devolvemos-lhe { $amount } ({ $date }). Referência { $reference }. Pode demorar alguns dias.
+
 invoice-issued =
     .subject = Factura { $number }
     .mail =

@@ -73,6 +73,18 @@ receipt =
         { $site }
     .sms = { $site }: tumepokea { $amount } tarehe { $date }. Kumbukumbu { $reference }. Asante.
 
+refunded =
+    .subject = Tunarudisha { $amount }
+    .mail =
+        Tunakurudishia { $amount } kwa njia uliyolipia. Inaweza kuchukua siku chache.
+
+        Kumbukumbu: { $reference }
+
+        Malipo na ankara zako: { $link }
+
+        { $site }
+    .sms = { $site }: tunakurudishia { $amount } ({ $date }). Kumbukumbu { $reference }. Inaweza kuchukua siku chache.
+
 invoice-issued =
     .subject = Ankara { $number }
     .mail =

@@ -8,24 +8,22 @@ use utoipa::ToSchema;
 
 use super::app::App;
 use super::call::Call;
-use super::commit::{CommitError, commit_answering};
+use super::commit::commit_answering;
 use super::edit::{self, part, reference};
 use super::error::ApiError;
 use super::form::{Field, Form};
-use super::money::{amount, percent};
+use super::money::{amount, percent, with_deed};
 use super::route::{Access, Route};
 use super::shape::Answer;
 use super::users::rfc3339;
-use crate::billing::BillingError;
 use crate::billing::coupon::Counted;
-use crate::catalogue::audit::{self, Deed};
+use crate::catalogue::audit::Deed;
 use crate::domain::coupon::{Coupon, CouponTerms, MOST_PLANS};
 use crate::domain::ids::PlanId;
 use crate::domain::money::{Currency, Money};
 use crate::domain::role::Permission;
 use crate::domain::tax::percent_ppm;
 use crate::domain::text::Code;
-use crate::store::draft::Draft;
 
 /// The routes of coupons.
 #[must_use]
@@ -281,14 +279,4 @@ async fn remove(app: App, call: Call) -> Result<Answer, ApiError> {
         with_deed(&app, &call, draft, deed)
     };
     commit_answering(&app, &call, draft, |coupon| Answer::ok(&CouponView::of(coupon, 0))).await
-}
-
-/// The same draft with its audit entry.
-fn with_deed<T>(app: &App, call: &Call, draft: Draft<T>, deed: Deed) -> Result<Draft<T>, BillingError> {
-    let Draft { unit, value } = draft;
-    let unit = audit::record(unit, &app.entropy, &call.actor, deed, call.now).map_err(|error| {
-        tracing::error!(%error, "An audit entry could not be made");
-        CommitError::Unavailable("an audit entry could not be made".to_owned())
-    })?;
-    Ok(Draft::new(unit, value))
 }

@@ -74,6 +74,7 @@ pub mod error;
 pub mod form;
 pub mod gateways;
 pub mod imports;
+pub mod invoice_drafts;
 pub mod invoices;
 pub mod ledger;
 pub mod messages;
@@ -86,6 +87,7 @@ pub mod payments;
 pub mod plan_terms;
 pub mod plans;
 pub mod provisioning;
+pub mod receipts;
 pub mod route;
 pub mod router;
 pub mod services;
@@ -127,6 +129,7 @@ pub fn routes() -> Vec<Route> {
         customer_period::routes,
         customers::routes,
         imports::routes,
+        invoice_drafts::routes,
         invoices::routes,
         ledger::routes,
         messages::routes,
@@ -137,6 +140,7 @@ pub fn routes() -> Vec<Route> {
         payments::routes,
         plans::routes,
         provisioning::routes,
+        receipts::routes,
         services::routes,
         sessions::routes,
         signups::routes,

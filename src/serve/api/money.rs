@@ -16,6 +16,7 @@ use crate::catalogue::audit::{self, Deed};
 use crate::domain::ids::StaffId;
 use crate::domain::money::{Currency, Money};
 use crate::domain::tax::Quote;
+use crate::store::draft::Draft;
 
 /// A quote as the API shows it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -126,6 +127,24 @@ pub(super) fn at_the_counter(call: &Call) -> StaffId {
     }
 }
 
+/// A decided change with the audit entry of what was done.
+pub(super) fn with_deed<T>(
+    app: &App,
+    call: &Call,
+    draft: Draft<T>,
+    deed: Deed,
+) -> Result<Draft<T>, BillingError> {
+    let Draft { unit, value } = draft;
+    Ok(Draft::new(recorded(app, call, unit, deed)?, value))
+}
+
+fn recorded(app: &App, call: &Call, unit: Unit, deed: Deed) -> Result<Unit, CommitError> {
+    audit::record(unit, &app.entropy, &call.actor, deed, call.now).map_err(|error| {
+        tracing::error!(%error, "An audit entry could not be made");
+        CommitError::Unavailable("an audit entry could not be made".to_owned())
+    })
+}
+
 /// Adds an audit entry to the unit of a change of money.
 pub(super) fn audited(
     app: &App,
@@ -135,11 +154,7 @@ pub(super) fn audited(
     subject: impl std::fmt::Display + Copy,
     after: Value,
 ) -> Result<Unit, CommitError> {
-    let deed = Deed::made(action, subject, after);
-    audit::record(unit, &app.entropy, &call.actor, deed, call.now).map_err(|error| {
-        tracing::error!(%error, "An audit entry could not be made");
-        CommitError::Unavailable("an audit entry could not be made".to_owned())
-    })
+    recorded(app, call, unit, Deed::made(action, subject, after))
 }
 
 impl From<BillingError> for ApiError {
@@ -148,6 +163,7 @@ impl From<BillingError> for ApiError {
             BillingError::NotFound { what, .. } => Self::not_found(what),
             BillingError::Field { field, message } => Self::field(field, message),
             BillingError::Rule(sentence) => Self::rule(sentence_of(&sentence)),
+            BillingError::NotAllowed(sentence) => Self::denied(sentence_of(&sentence)),
             BillingError::Short { has, needs } => {
                 let message = format!("The wallet holds {has}, and {needs} is needed; add money first.");
                 Self::new(Code::NotEnoughMoney, message).with_details(serde_json::json!({

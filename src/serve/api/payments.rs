@@ -77,6 +77,8 @@ pub struct RefundBody {
     pub amount: Option<String>,
     /// What becomes of what was bought: `cut` (unless said) or `keep`.
     pub policy: Option<String>,
+    /// Whether somebody gives it back by hand: the gateway is not asked, and it counts as done.
+    pub by_hand: Option<bool>,
     /// Why.
     pub reason: String,
 }
@@ -345,16 +347,25 @@ async fn refund(app: App, call: Call) -> Result<Answer, ApiError> {
     let policy = form.optional_with("policy", |value| {
         serde_json::from_value::<RefundPolicy>(value.clone()).map_err(|_| "must be cut or keep")
     });
+    let by_hand: Option<bool> = form.optional("by_hand");
     form.finish(Some(()))?;
     let reason = call.reason()?.to_owned();
     // A repeat of the request is the same refund: its key is the client's, or this request's own.
     let key = call
         .header(super::commit::KEY_HEADER)
         .map_or_else(|| app.entropy.uuid_v7(call.now).map(|id| id.to_string()), |key| Ok(key.to_owned()))?;
-    let wish = RefundWish { key, amount: asked, reason, policy: policy.unwrap_or_default() };
+    let wish = RefundWish {
+        key,
+        amount: asked,
+        reason,
+        policy: policy.unwrap_or_default(),
+        by_hand: by_hand.unwrap_or(false),
+        may_be_large: call.caller.may(Permission::RefundsLarge),
+    };
     let id: PaymentId = payment.id;
     let beside = |unit| {
-        let after = json!({ "amount": wish.amount.map(|amount| amount.decimal()), "reason": wish.reason });
+        let amount = wish.amount.map(|amount| amount.decimal());
+        let after = json!({ "amount": amount, "reason": wish.reason, "by_hand": wish.by_hand });
         audited(&app, &call, unit, "payment.refund", id, after)
     };
     let (payment, _) = app.billing.till.refund(id, &wish, Some(&beside), call.now).await?;

@@ -158,7 +158,9 @@ pub(super) fn refused(portal: &Portal, asked: &Asked, error: &BillingError) -> R
             "",
         ),
         BillingError::Field { message, .. } => say(wrong, "That cannot be done", &capital(message), ""),
-        BillingError::Rule(sentence) => say(wrong, "That cannot be done", &capital(sentence), ""),
+        BillingError::Rule(sentence) | BillingError::NotAllowed(sentence) => {
+            say(wrong, "That cannot be done", &capital(sentence), "")
+        }
         BillingError::Money(error) => say(wrong, "That is no amount", &capital(&error.to_string()), ""),
         BillingError::Short { has, needs } => {
             let sentence =
