@@ -13,7 +13,7 @@ use dotmac_edge::billing::refund::{RefundPolicy, RefundWish};
 use dotmac_edge::billing::{BillingError, Settings, Settlement, Window, Wish};
 use dotmac_edge::domain::invoice::InvoiceStatus;
 use dotmac_edge::domain::ledger::Account;
-use dotmac_edge::domain::lock::{LockMode, LockReason};
+use dotmac_edge::domain::lock::LockMode;
 use dotmac_edge::domain::money::Currency;
 use dotmac_edge::domain::order::OrderStatus;
 use dotmac_edge::domain::payment::{Outcome, PaymentStatus};

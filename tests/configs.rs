@@ -107,6 +107,12 @@ const WRONG: &[Case] = &[
         &[(5, 1, "radius.radsec", "not supported by this version", "remove")],
     ),
     ("[radius]\nreceive_buffer = \"8 MB\"", &[(5, 18, "radius.receive_buffer", "not a size", "MiB")]),
+    ("[billing]\nlarge_refund = \"much\"", &[(5, 16, "billing.large_refund", "not an amount", "50000.00")]),
+    ("[billing]\nlarge_refund = 5000", &[(5, 16, "billing.large_refund", "an amount in quotes", "50000.00")]),
+    (
+        "[billing]\nlarge_refund = \"1.005\"",
+        &[(5, 16, "billing.large_refund", "decimals", "in the site's currency")],
+    ),
     ("[portal]\nname = \"p\"", &[(5, 8, "portal.name", "not a host's name", "portal.example.net")]),
     (
         "[portal]\nhttp = \"0.0.0.0:80\"\nhttps = \"[::]:443\"",

@@ -163,6 +163,9 @@ fn hinted(payment: &Payment, hint: &Hint, now: Timestamp) -> Payment {
     {
         note(&mut payment, &format!("receipt {receipt}"));
     }
+    if hint.kind.contains("chargeback") && !payment.note.as_deref().unwrap_or_default().contains(CHARGEBACK) {
+        note(&mut payment, CHARGEBACK);
+    }
     payment.updated_at = now;
     payment
 }
@@ -172,5 +175,7 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.len() <= LONGEST && !text.chars().any(char::is_control)
 }
 
+/// What staff read of a dispute that its gateway tells of and cannot be asked about.
+const CHARGEBACK: &str = "the gateway tells of a chargeback; see its dashboard, and book it as a dispute";
 /// Longer than any name of a provider's, short enough for a key.
 const LONGEST: usize = 200;
