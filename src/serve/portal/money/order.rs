@@ -38,8 +38,8 @@ pub(in crate::serve::portal) async fn show(
 
 /// What was wrong with what was sent: it is said on the order's own page, where another way can be taken.
 enum Wrong {
-    /// With the coupon that was typed.
-    Coupon(String),
+    /// With the coupon that was typed: its code, and why.
+    Coupon(String, String),
     /// With the way to pay.
     Way(String),
 }
@@ -80,7 +80,7 @@ async fn known(portal: &Portal, owner: SubscriberId, id: &str) -> Result<Seen, B
 async fn order_page(portal: &Portal, asked: &Asked, seen: &Seen, wrong: Option<Wrong>) -> Response<Body> {
     let is_wrong = wrong.is_some();
     let (fault, refusal) = match wrong {
-        Some(Wrong::Coupon(fault)) => (Some(fault), None),
+        Some(Wrong::Coupon(code, why)) => (Some((code, why)), None),
         Some(Wrong::Way(why)) => (None, Some(Told::alert("That cannot be done", capital(&why), ""))),
         None => (None, None),
     };
@@ -182,13 +182,21 @@ const fn may_have_coupon(order: &Order) -> bool {
 }
 
 /// Where a coupon's code is typed.
-fn coupon(portal: &Portal, asked: &Asked, order: &Order, fault: Option<String>) -> Card {
+fn coupon(portal: &Portal, asked: &Asked, order: &Order, wrong: Option<(String, String)>) -> Card {
     let button = Button { quiet: true, ..Button::new("with", "coupon", "Use the coupon") };
     let mut form = Asking::new(portal, asked, format!("/orders/{}", order.id)).with(button);
-    let label = if order.coupon.is_some() { "Another coupon" } else { "Coupon code" };
-    let fault = fault.map(|fault| capital(&fault));
-    form.inputs.push(Input { longest: 64, fault, ..Input::new("coupon", label, "text", "off") });
-    Card { title: "Do you have a coupon?".to_owned(), forms: vec![form], ..Card::default() }
+    let (value, fault) = match wrong {
+        Some((code, why)) => (code, Some(capital(&why))),
+        None => (String::new(), None),
+    };
+    form.inputs.push(Input {
+        longest: 64,
+        value,
+        fault,
+        ..Input::new("coupon", "Coupon code", "text", "off")
+    });
+    let title = if order.coupon.is_some() { "Another coupon?" } else { "Do you have a coupon?" };
+    Card { title: title.to_owned(), forms: vec![form], ..Card::default() }
 }
 
 /// A payment that is under way.
@@ -323,7 +331,8 @@ pub(in crate::serve::portal) async fn pay(
         return match till.apply_coupon(id, owner, filled.text("coupon"), None, asked.now).await {
             Ok(order) => go_to(&portal, &asked, &format!("/orders/{}", order.id)),
             Err(BillingError::Field { field: "coupon", message }) => {
-                look_at(&portal, &asked, owner, &id.to_string(), Some(Wrong::Coupon(message))).await
+                let typed = filled.text("coupon").chars().take(64).collect();
+                look_at(&portal, &asked, owner, &id.to_string(), Some(Wrong::Coupon(typed, message))).await
             }
             Err(error) => refused(&portal, &asked, &error),
         };
