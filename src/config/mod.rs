@@ -150,11 +150,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
     ) = parts;
     if reader.is_well() {
         agree(&mut reader, root, (&portal, &gateway, &mail, &sms));
-        let limit = site.as_ref().map(|site| billing.large_refund_in(site.currency));
-        if let Some(Err(error)) = limit {
-            let remedy = "write an amount in the site's currency, with its decimals at most";
-            reader.contradiction(root, ("billing", "large_refund"), Wrong::new(error.to_string(), remedy));
-        }
+        agree_on_money(&mut reader, root, site.as_ref(), &billing);
         for (table, problem, remedy) in payments.contradictions(&portal) {
             reader.contradiction(root, ("payments", table), Wrong::new(problem, remedy));
         }
@@ -181,6 +177,19 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         secrets,
         settings,
     })
+}
+
+/// Amounts are in the site's currency.
+fn agree_on_money(
+    reader: &mut Reader<'_>,
+    root: &toml::de::DeTable<'_>,
+    site: Option<&Site>,
+    billing: &Billing,
+) {
+    if let Some(Err(error)) = site.map(|site| billing.large_refund_in(site.currency)) {
+        let remedy = "write an amount in the site's currency, with its decimals at most";
+        reader.contradiction(root, ("billing", "large_refund"), Wrong::new(error.to_string(), remedy));
+    }
 }
 
 /// What sections must agree on; looked at once each of them is well by itself.

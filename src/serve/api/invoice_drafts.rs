@@ -183,18 +183,18 @@ fn lines(value: &Value, currency: Currency) -> Result<Vec<DraftLine>, String> {
 
 fn line(object: &Map<String, Value>, currency: Currency) -> Result<DraftLine, (&'static str, String)> {
     let value = |name: &str| object.get(name).filter(|value| !value.is_null());
-    let missing = "is required";
-    let said = value("description").ok_or(("description", missing.to_owned()))?;
+    let missing = |field: &'static str| move || (field, "is required".to_owned());
+    let said = value("description").ok_or_else(missing("description"))?;
     let said = text(said).map_err(|fault| ("description", fault))?;
     let said = Line::parse(said).map_err(|fault| ("description", fault.to_string()))?;
-    let price = value("amount").ok_or(("amount", missing.to_owned()))?;
+    let price = value("amount").ok_or_else(missing("amount"))?;
     let unit_price = amount(price, currency).map_err(|fault| ("amount", fault))?;
     let quantity = match value("quantity") {
         None => 1,
         Some(value) => value
             .as_u64()
             .and_then(|many| u32::try_from(many).ok())
-            .ok_or(("quantity", "must be a whole number from 1".to_owned()))?,
+            .ok_or_else(|| ("quantity", "must be a whole number from 1".to_owned()))?,
     };
     let treatment = match value("tax_class") {
         None => TaxTreatment::Exclusive,
