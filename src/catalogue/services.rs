@@ -16,7 +16,7 @@ use crate::base::entropy::Entropy;
 use crate::base::secret::Secret;
 use crate::domain::audit::Actor;
 use crate::domain::entitlement::Used;
-use crate::domain::ids::{ServiceId, SubscriberId};
+use crate::domain::ids::{PlanId, ServiceId, SubscriberId};
 use crate::domain::lock::{Lock, LockMode, LockReason};
 use crate::domain::plan::Plan;
 use crate::domain::provisioning::{ProvisioningTask, TaskState};
@@ -224,15 +224,7 @@ impl Services {
                 && customer.is_none_or(|customer| record.body.subscriber_id == customer)
                 && phase.is_none_or(|phase| record.body.phase == phase)
         };
-        let (range, is_all) = match (customer, plan, phase) {
-            (Some(id), plan, phase) => {
-                let is_all = plan.is_none() && phase.is_none();
-                (Range::Equals("subscriber_id", id.to_string().into()), is_all)
-            }
-            (None, Some(id), phase) => (Range::Equals("plan_id", id.to_string().into()), phase.is_none()),
-            (None, None, Some(phase)) => (Range::Equals("phase", phase.name().into()), true),
-            (None, None, None) => (Range::All, true),
-        };
+        let (range, is_all) = narrowest(customer, plan, phase);
         let walk = Walk { range, newest_first: false };
         let listed = match &filter.search {
             Some(search) => {
@@ -516,6 +508,19 @@ impl Services {
     fn number(&self) -> Result<Code, Fault> {
         let text = format!("S-{}", self.entropy.readable(NUMBER_SYMBOLS)?);
         Code::parse(&text).map_err(|error| Fault::field("service_number", error.to_string()))
+    }
+}
+
+/// The range to look at, and whether everything in it is wanted.
+fn narrowest(customer: Option<SubscriberId>, plan: Option<PlanId>, phase: Option<Phase>) -> (Range, bool) {
+    match (customer, plan, phase) {
+        (Some(id), plan, phase) => {
+            let is_all = plan.is_none() && phase.is_none();
+            (Range::Equals("subscriber_id", id.to_string().into()), is_all)
+        }
+        (None, Some(id), phase) => (Range::Equals("plan_id", id.to_string().into()), phase.is_none()),
+        (None, None, Some(phase)) => (Range::Equals("phase", phase.name().into()), true),
+        (None, None, None) => (Range::All, true),
     }
 }
 
