@@ -19,7 +19,7 @@ use super::shape::Answer;
 use crate::base::secret::Secret;
 use crate::store::SealedSecret;
 pub(super) use crate::store::contract::{CommitError, Unit};
-use crate::store::draft::Draft;
+pub(super) use crate::store::draft::Draft;
 use crate::store::tables::{KeptAnswer, KeptAnswers};
 
 /// Decides, commits and answers.

@@ -9,14 +9,13 @@ use utoipa::ToSchema;
 
 use super::app::App;
 use super::call::{Call, Caller};
-use super::commit::{CommitError, Unit};
+use super::commit::{CommitError, Draft, Unit};
 use super::error::{ApiError, Code};
 use crate::billing::BillingError;
 use crate::catalogue::audit::{self, Deed};
 use crate::domain::ids::StaffId;
 use crate::domain::money::{Currency, Money};
 use crate::domain::tax::Quote;
-use crate::store::draft::Draft;
 
 /// A quote as the API shows it.
 #[derive(Debug, Serialize, ToSchema)]
