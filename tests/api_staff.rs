@@ -346,7 +346,4 @@ async fn rule_25_a_clock_that_jumped_a_year_is_held_until_a_second_source_agrees
     assert!(!holds(), "two sources agree");
     edge.hand.advance(Duration::from_secs(86_400));
     assert!(!holds(), "and from then on it goes on as clocks do");
-    let (_, auditor) = edge.staff("auditor@example.net", "auditor").await;
-    let refused = auditor.post("/api/v1/dunning/allow", json!({ "time": clock.now().to_string() })).await;
-    assert_eq!(refused.status, 403, "not everybody may say what time it is");
 }
