@@ -130,11 +130,11 @@ const CRATES: &[(&str, &[&str])] = &[
     ("tower", HTTP),
     ("utoipa", &["serve/api"]),
     ("askama", &["serve/portal", "paper"]),
-    // In notify because the client of outgoing calls asks for the process's TLS provider.
-    ("rustls", &["serve/http", "serve/portal", "daemon", "notify/outbound.rs"]),
+    // In eap without I/O: TLS there goes from octets to octets. In notify because the client of outgoing calls asks for the process's TLS provider.
+    ("rustls", &["eap", "serve/http", "serve/portal", "daemon", "notify/outbound.rs"]),
     ("tokio_rustls", &["serve/http", "serve/portal", "daemon"]),
     ("rcgen", &["serve/http/certificate.rs", "cli/demo"]),
-    ("x509_parser", &["serve/http/certificate.rs"]),
+    ("x509_parser", &["eap/certificate.rs", "serve/http/certificate.rs"]),
     ("lettre", &["notify"]),
     ("reqwest", &["notify"]),
     ("fluent_bundle", &["notify"]),

@@ -5,7 +5,8 @@ use serde_json::json;
 use super::Context;
 use super::error::CliError;
 use super::table::Table;
-use crate::config::{Applies, Fault, Origin, Setting};
+use crate::config::{Applies, Config, Fault, Origin, Setting};
+use crate::daemon;
 
 pub(super) fn run(context: &Context) -> Result<(), CliError> {
     let config = context.config()?;
@@ -24,8 +25,22 @@ pub(super) fn run(context: &Context) -> Result<(), CliError> {
         table.row([setting.key.clone(), setting.value.clone(), from, effect(setting.applies).to_owned()]);
     }
     context.terminal.line(table.text());
+    note_eap(context, &config);
     context.terminal.note(format_args!("{path}: no faults"));
     Ok(())
+}
+
+/// The certificate for EAP is named by the file and may still be missing, or about to run out.
+fn note_eap(context: &Context, config: &Config) {
+    match daemon::look(&config.radius.eap) {
+        Err(error) => context.terminal.note(format_args!("radius.eap: {error}; see: dotmac-edge doctor")),
+        Ok(facts) => {
+            let ending = facts.and_then(|facts| daemon::ending(facts.not_after, context.clock.now()));
+            if let Some((_, text)) = ending {
+                context.terminal.note(format_args!("radius.eap: {text}"));
+            }
+        }
+    }
 }
 
 /// The faults as a person reads them.

@@ -36,7 +36,7 @@ use std::path::Path;
 pub use billing::{Billing, Decimal, Series};
 pub use control::Control;
 pub use dunning::Dunning;
-pub use eap::{Eap, EapMethod};
+pub use eap::{Eap, EapMethod, EapTls};
 pub use fault::Fault;
 pub use gateway::{Garden, Gateway};
 pub use http::Http;
@@ -149,6 +149,9 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         secrets,
     ) = parts;
     if reader.is_well() {
+        for (key, problem, remedy) in radius.eap.contradictions() {
+            reader.contradiction_inside(root, ("radius", "eap", key), Wrong::new(problem, remedy));
+        }
         agree(&mut reader, root, (&portal, &gateway, &mail, &sms));
         agree_on_money(&mut reader, root, site.as_ref(), &billing);
         for (table, problem, remedy) in payments.contradictions(&portal) {

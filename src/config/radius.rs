@@ -99,7 +99,7 @@ impl Radius {
             ),
             idle_timeout: section.checked("idle_timeout", Live, Duration::from_secs(1_800), time(60, 86_400)),
             // It has a table of its own.
-            eap: Eap { methods: Vec::new() },
+            eap: Eap::none(),
             devices_full: section.optional("devices_full", Live, DevicesFull::Refuse),
         }
     }

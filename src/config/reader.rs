@@ -200,6 +200,23 @@ impl<'a> Reader<'a> {
         self.fault(span, dotted(section, key), wrong);
     }
 
+    /// Refuses a setting of a table within a table for what others say.
+    pub(super) fn contradiction_inside(
+        &mut self,
+        root: &DeTable<'_>,
+        (section, inner, key): (&'static str, &'static str, &'static str),
+        wrong: Wrong,
+    ) {
+        let value = root
+            .get(section)
+            .and_then(|table| table.get_ref().as_table())
+            .and_then(|table| table.get(inner))
+            .and_then(|table| table.get_ref().as_table())
+            .and_then(|table| table.get(key));
+        let span = value.map_or(0..0, Spanned::span);
+        self.fault(span, format!("{section}.{inner}.{key}"), wrong);
+    }
+
     /// Refuses what stands at the top of the file and is not known.
     pub(super) fn unknown_sections(&mut self, root: &DeTable<'_>) {
         for (key, _) in root {

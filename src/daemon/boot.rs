@@ -15,11 +15,12 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::{self, Desk, MailError};
+use super::eap::{EapDesk, EapError};
 use super::money::Money;
 use super::portal::{self, PortalError};
 use super::{
-    Claim, Doors, Running, console, couriers, eap_offer, gateway, jobs, metrics, radius_settings,
-    session_defaults, telling,
+    Claim, Doors, Running, console, couriers, gateway, jobs, metrics, radius_settings, session_defaults,
+    telling,
 };
 use crate::access::{Access, ClassKey};
 use crate::base::clock::Clock;
@@ -97,6 +98,9 @@ pub enum StartError {
     /// The portal.
     #[error(transparent)]
     Portal(#[from] PortalError),
+    /// EAP's certificate.
+    #[error(transparent)]
+    Eap(#[from] EapError),
     /// The gateway's settings contradict themselves.
     #[error("[gateway]: {0}")]
     Policy(#[source] PolicyError),
@@ -155,6 +159,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         gateway::end_what_it_left(&access, clock.now()).await?;
     }
     let passwords = passwords(&config, &entropy)?;
+    let eap = EapDesk::open(&config, &clock)?;
     let post = desk::post(&config, &store, &vault, &entropy)?;
     let (stop_doors, stop_jobs) = (CancellationToken::new(), CancellationToken::new());
     let telling = telling::start(&access, &clock, &entropy, &stop_jobs).await;
@@ -185,6 +190,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         interim_secs: &interim_secs,
         cycle: &cycle,
         paid: &paid,
+        eap: &eap,
     };
     let mut job_tasks = jobs::start(&jobs, &wiring, &stop_jobs)?;
     job_tasks.extend(couriers::start(&app, &clock, &stop_jobs));
@@ -201,7 +207,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         jobs,
         enforcer: enforcer.clone(),
     };
-    let doors = open_doors(listeners, &world, &app, &looked, &passwords, &stop_doors)?;
+    let doors = open_doors(listeners, &world, &app, &looked, (&passwords, &eap), &stop_doors)?;
     Ok(Running {
         started: config.clone(),
         config,
@@ -215,6 +221,7 @@ pub async fn start(config: Config, clock: Clock, entropy: Entropy) -> Result<Run
         stop_jobs,
         claim,
         interim_secs,
+        eap,
     })
 }
 
@@ -263,7 +270,7 @@ fn open_doors(
     world: &World<'_>,
     app: &App,
     looked: &console::Looked,
-    passwords: &Passwords,
+    (passwords, eap): (&Passwords, &EapDesk),
     stop: &CancellationToken,
 ) -> Result<Doors, StartError> {
     let config = world.config;
@@ -284,7 +291,7 @@ fn open_doors(
     ];
     tasks.extend(portal::open(listeners.portal, config, app, world.vault, stop)?);
     looked.access.take_vouchers(app.reception.voucher_logins(Handle::current()));
-    let radius = open_radius(listeners.radius, world, &looked.access, passwords)?;
+    let radius = open_radius(listeners.radius, world, &looked.access, (passwords, eap))?;
     Ok(Doors { radius, admin, metrics, tasks })
 }
 
@@ -378,7 +385,7 @@ fn open_radius(
     bound: Bound,
     world: &World<'_>,
     access: &Arc<Access>,
-    passwords: &Passwords,
+    (passwords, eap): (&Passwords, &EapDesk),
 ) -> Result<RadiusDoor, StartError> {
     let settings = &world.config.radius;
     let workers = settings.workers.max(1);
@@ -398,9 +405,10 @@ fn open_radius(
             workers,
             duplicate_capacity: usize::try_from(settings.duplicate_capacity / workers).unwrap_or(1),
             duplicate_lifetime: settings.duplicate_lifetime,
+            handshake_threads: settings.eap.handshake_threads,
         },
         settings: radius_settings(world.config),
-        eap: eap_offer(world.config),
+        eap: eap.offer(),
     };
     bound.serve(parts).map_err(StartError::Threads)
 }

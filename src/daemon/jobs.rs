@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::audit::LinkAudit;
 use super::desk::SendMail;
 use super::disk::Disk;
+use super::eap::{EapDesk, WatchEapCertificate};
 use super::money::{Dun, EndOrders, Resume, Tell, TurnSubscriptions};
 use super::payments::AskAboutPayments;
 use super::vouchers::CarryVouchersOn;
@@ -44,6 +45,7 @@ pub(super) struct Wiring<'a> {
     pub(super) interim_secs: &'a Arc<AtomicU32>,
     pub(super) cycle: &'a Activator,
     pub(super) paid: &'a Activator,
+    pub(super) eap: &'a Arc<EapDesk>,
 }
 
 /// Starts every job; each runs at once and then by its period.
@@ -52,7 +54,8 @@ pub(super) fn start(
     wiring: &Wiring<'_>,
     stop: &CancellationToken,
 ) -> Result<Vec<JoinHandle<()>>, NameTaken> {
-    let Wiring { app, access, post, store, store_path, clock, health, interim_secs, cycle, paid } = wiring;
+    let Wiring { app, access, post, store, store_path, clock, health, interim_secs, cycle, paid, eap } =
+        wiring;
     let disk = Disk::of(store, store_path);
     let (access, store, health) = (Arc::clone(access), (*store).clone(), (*health).clone());
     let entropy = app.entropy.clone();
@@ -78,6 +81,7 @@ pub(super) fn start(
         health: health.clone(),
     };
     let tell = Tell { notices: Notices::new(app.billing.till.clone()) };
+    let certificate = WatchEapCertificate { desk: Arc::clone(eap), health: health.clone() };
     let people = app.people.clone();
     let chain = LinkAudit { people, health: health.clone(), looked_at: None };
     let watch = Watch { access, people: app.people.clone(), store: store.clone(), disk, health };
@@ -89,6 +93,7 @@ pub(super) fn start(
         jobs.start(payments, wake_payments, now, (*clock).clone(), stop.clone())?,
         jobs.start(resume, (*paid).clone(), now, (*clock).clone(), stop.clone())?,
         jobs.start(orders, Activator::new(), now, (*clock).clone(), stop.clone())?,
+        jobs.start(certificate, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(dun, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(tell, Activator::new(), now, (*clock).clone(), stop.clone())?,
         jobs.start(chain, Activator::new(), now, (*clock).clone(), stop.clone())?,

@@ -10,6 +10,7 @@ mod console;
 mod couriers;
 mod desk;
 mod disk;
+mod eap;
 mod gateway;
 mod jobs;
 mod life;
@@ -33,15 +34,17 @@ use tokio_util::sync::CancellationToken;
 
 pub use boot::{StartError, start};
 pub use desk::MailError;
+pub use eap::{EapError, ending, look};
 pub use life::{RunError, run};
 pub use payments::PaymentsError;
 pub use portal::PortalError;
 pub use words::WordsError;
 
+use eap::EapDesk;
+
 use crate::access::{Access, SessionDefaults};
 use crate::base::secret::Secret;
-use crate::config::{Applies, Change, Config, DevicesFull, EapMethod, diff};
-use crate::eap::{Method, Offer};
+use crate::config::{Applies, Change, Config, DevicesFull, diff};
 use crate::enforce::Enforcer;
 use crate::serve::api::App;
 use crate::serve::radius::{RadiusDoor, Settings};
@@ -72,6 +75,7 @@ pub struct Running {
     stop_jobs: CancellationToken,
     claim: Option<Claim>,
     interim_secs: Arc<AtomicU32>,
+    eap: Arc<EapDesk>,
 }
 
 /// The doors that are open.
@@ -134,7 +138,7 @@ impl Running {
         let settings = radius_settings(&config);
         self.interim_secs.store(settings.interim_secs, Ordering::Relaxed);
         self.doors.radius.set(settings);
-        self.doors.radius.offer(eap_offer(&config));
+        self.eap.reload(&config);
         self.access.set_defaults(session_defaults(&config));
         self.config = config;
     }
@@ -168,16 +172,6 @@ impl Running {
         jobs::flush_auth_log(&self.access, &self.store, &self.app.entropy).await;
         self.store.close().await;
     }
-}
-
-/// What is offered in EAP conversations.
-fn eap_offer(config: &Config) -> Arc<Offer> {
-    let method = |method: &EapMethod| match method {
-        EapMethod::MsChapV2 => Method::MsChapV2,
-        EapMethod::Md5 => Method::Md5,
-        EapMethod::Gtc => Method::Gtc,
-    };
-    Arc::new(Offer { methods: config.radius.eap.methods.iter().map(method).collect() })
 }
 
 /// What a session of this gateway gets where its plan says nothing.

@@ -76,8 +76,22 @@ pub enum EapRefusal {
     PeerRefused,
     /// The device's packets are not what the method asks for.
     Malformed,
-    /// It took more rounds than any method needs.
+    /// It took more rounds, or more time, than any method needs.
     TooLong,
+    /// A message is larger than any that serves.
+    TooLarge,
+    /// The device and the box could not agree on TLS.
+    Tls,
+    /// The device does not trust the server's certificate.
+    ServerCertificateRefused,
+    /// The device showed no certificate.
+    NoClientCertificate,
+    /// The device's certificate is not of our CA, or out of its time.
+    ClientCertificateRefused,
+    /// The device's certificate is not of the identity that it gave.
+    NotOfThisIdentity,
+    /// What was proved inside a tunnel belongs to another tunnel: somebody may stand between.
+    Binding,
     /// The NAS goes on with a conversation that is not known: it was too slow, or the box was restarted.
     Unknown,
 }
@@ -92,6 +106,13 @@ impl EapRefusal {
             Self::PeerRefused => "eap_peer_refused",
             Self::Malformed => "eap_malformed",
             Self::TooLong => "eap_too_long",
+            Self::TooLarge => "eap_too_large",
+            Self::Tls => "eap_tls",
+            Self::ServerCertificateRefused => "eap_server_certificate_refused",
+            Self::NoClientCertificate => "eap_no_client_certificate",
+            Self::ClientCertificateRefused => "eap_client_certificate_refused",
+            Self::NotOfThisIdentity => "eap_not_of_this_identity",
+            Self::Binding => "eap_binding",
             Self::Unknown => "eap_unknown_conversation",
         }
     }
@@ -110,7 +131,26 @@ impl EapRefusal {
                 "The device did not accept the server's proof; check the password and the CA it trusts."
             }
             Self::Malformed => "The device's EAP packets are not what its method asks for.",
-            Self::TooLong => "The EAP conversation took too many rounds.",
+            Self::TooLong => "The EAP conversation took too many rounds, or too long.",
+            Self::TooLarge => "The device sent more at once than any EAP method needs.",
+            Self::Tls => {
+                "The device and the box have no version or cipher of TLS in common; it may be too old."
+            }
+            Self::ServerCertificateRefused => {
+                "The device does not trust the server's certificate; install its CA there, and check the name."
+            }
+            Self::NoClientCertificate => {
+                "The device showed no certificate; install one, or use another method."
+            }
+            Self::ClientCertificateRefused => {
+                "The device's certificate is not signed by radius.eap.client_ca, or has run out; issue a new one."
+            }
+            Self::NotOfThisIdentity => {
+                "The device's certificate is not of the identity that it gives; make its settings say the same name."
+            }
+            Self::Binding => {
+                "The proof belongs to another TLS tunnel; somebody may stand between device and box."
+            }
             Self::Unknown => {
                 "The NAS went on with an EAP conversation that is not known; the device begins anew by itself."
             }

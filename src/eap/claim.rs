@@ -5,6 +5,7 @@
 
 use zeroize::Zeroizing;
 
+use super::sessions::Mark;
 use crate::base::secret::Secret;
 use crate::radius::{Extras, Proof};
 
@@ -21,6 +22,8 @@ enum Evidence {
     Chap { id: u8, challenge: Box<[u8]>, response: [u8; 16] },
     MsChapV1 { ident: u8, challenge: [u8; 8], response: [u8; 24] },
     MsChapV2 { ident: u8, ours: [u8; 16], theirs: [u8; 16], response: Zeroizing<[u8; 24]> },
+    Certificate,
+    Resumed(Mark),
 }
 
 /// How a claim is proved.
@@ -28,13 +31,18 @@ enum Evidence {
 pub enum Proven<'a> {
     /// By something made from a password.
     By(Proof<'a>),
+    /// By a certificate of that name, which was checked.
+    ByCertificate,
+    /// By an earlier claim, whose judgement gave this mark; it still has to be the credential's.
+    Before(Mark),
 }
 
 /// What the caller says to a claim.
 #[derive(Debug)]
 pub enum Judgement {
-    /// It is true, and its bearer may be online; what the method owes the peer is inside.
-    Accepted(Extras),
+    /// It is true, and its bearer may be online; what the method owes the peer is inside, and the mark of the
+    /// credential that proved it.
+    Accepted(Extras, Mark),
     /// It is not, or they may not.
     Refused(MsChapError),
 }
@@ -99,6 +107,18 @@ impl Claim {
         Self::new(name, hashed_name, evidence)
     }
 
+    /// By a certificate.
+    #[must_use]
+    pub fn certificate(name: &[u8]) -> Self {
+        Self::new(name, name, Evidence::Certificate)
+    }
+
+    /// By an earlier claim.
+    #[must_use]
+    pub fn resumed(name: &[u8], mark: Mark) -> Self {
+        Self::new(name, name, Evidence::Resumed(mark))
+    }
+
     fn new(name: &[u8], hashed_name: &[u8], evidence: Evidence) -> Self {
         Self { name: name.into(), hashed_name: hashed_name.into(), evidence }
     }
@@ -118,7 +138,7 @@ impl Claim {
     /// How.
     #[must_use]
     pub fn proven(&self) -> Proven<'_> {
-        Proven::By(match &self.evidence {
+        let proof = match &self.evidence {
             Evidence::Password(password) => Proof::Pap(password.expose()),
             Evidence::Chap { id, challenge, response } => Proof::Chap { id: *id, challenge, response },
             Evidence::MsChapV1 { ident, challenge, response } => {
@@ -130,7 +150,10 @@ impl Claim {
                 peer_challenge: theirs,
                 response,
             },
-        })
+            Evidence::Certificate => return Proven::ByCertificate,
+            Evidence::Resumed(mark) => return Proven::Before(*mark),
+        };
+        Proven::By(proof)
     }
 }
 

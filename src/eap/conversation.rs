@@ -6,18 +6,46 @@
 //! The one rule: success is only said by a method, of a claim that the caller accepted.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::claim::{Claim, Judgement};
 use super::method::{Keys, Method, Progress, Round, Running, identity};
 use super::packet::{self, Response, TypeCode};
+use super::server::TlsServer;
 
 /// What may be offered to a peer.
 #[derive(Debug)]
 pub struct Offer {
     /// The methods, the first choice first.
     pub methods: Vec<Method>,
+    /// What the methods over TLS need; without it they are not offered.
+    pub tls: Option<TlsServer>,
+}
+
+impl Offer {
+    /// Methods inside a tunnel, or such as need none.
+    #[must_use]
+    pub fn inside(methods: &[Method]) -> Self {
+        Self { methods: methods.to_vec(), tls: None }
+    }
+
+    /// Tells what is remembered for resumption the time.
+    pub fn tick(&self, now: Instant) {
+        if let Some(sessions) = self.tls.as_ref().and_then(TlsServer::sessions) {
+            sessions.tick(now);
+        }
+    }
+
+    /// Whether a method can be begun.
+    fn has(&self, method: Method) -> bool {
+        match method {
+            Method::Md5 | Method::Gtc | Method::MsChapV2 => true,
+            Method::Tls => self.tls.as_ref().is_some_and(TlsServer::takes_certificates),
+            Method::Ttls | Method::Peap => self.tls.is_some(),
+        }
+    }
 }
 
 /// Fresh random octets for one round.
@@ -34,6 +62,11 @@ impl Random {
     /// The round's challenge.
     pub(super) fn challenge(&self) -> [u8; 16] {
         self.0.first_chunk().copied().unwrap_or_default()
+    }
+
+    /// All of it, for what asks once a conversation.
+    pub(super) const fn nonce(&self) -> [u8; 32] {
+        self.0
     }
 }
 
@@ -89,6 +122,30 @@ pub enum Fault {
     /// More rounds than any method needs.
     #[error("the conversation takes too many rounds")]
     TooLong,
+    /// TLS could not be agreed on.
+    #[error("TLS failed")]
+    Tls,
+    /// The peer does not trust the server's certificate.
+    #[error("the peer does not trust the server's certificate")]
+    ServerCertificateRefused,
+    /// The peer showed no certificate.
+    #[error("the peer showed no certificate")]
+    NoClientCertificate,
+    /// The peer's certificate is not good: not the CA's, or out of its time.
+    #[error("the peer's certificate is not good")]
+    ClientCertificateRefused,
+    /// The peer's certificate is not of the identity that it gave.
+    #[error("the peer's certificate is of another name")]
+    NotOfThisIdentity,
+    /// A proof inside a tunnel was made for another one.
+    #[error("the proof was made for another tunnel")]
+    NotOfThisTunnel,
+    /// Who holds the tunnel's end is not who logged in inside.
+    #[error("the binding of tunnel and inner method is wrong")]
+    Binding,
+    /// A message, or what lies inside, is larger than any that serves.
+    #[error("the message is too large")]
+    TooLarge,
     /// A packet came to a conversation that is over, or is being judged.
     #[error("the conversation is over")]
     Over,
@@ -106,6 +163,7 @@ pub struct Conversation {
     rounds: u16,
     ignored: u8,
     tried: Vec<Method>,
+    method_name: &'static str,
 }
 
 #[derive(Debug)]
@@ -136,6 +194,7 @@ impl Conversation {
             rounds: 0,
             ignored: 0,
             tried: Vec::new(),
+            method_name: "eap",
         };
         if octets.is_empty() {
             let step = conversation.ask(TypeCode::IDENTITY, &[]);
@@ -154,8 +213,8 @@ impl Conversation {
         (conversation, step)
     }
 
-    /// Takes the peer's next packet.
-    pub fn receive(&mut self, octets: &[u8], random: &Random) -> Step {
+    /// Takes the peer's next packet. `fragment` says how many octets of data the NAS can carry in one packet.
+    pub fn receive(&mut self, octets: &[u8], fragment: usize, random: &Random) -> Step {
         self.rounds = self.rounds.saturating_add(1);
         if self.rounds > MOST_ROUNDS {
             return self.fail(Fault::TooLong);
@@ -172,7 +231,7 @@ impl Conversation {
             Stage::Proposed(running) | Stage::Under(running)
                 if response.kind == running.method().type_code() =>
             {
-                self.advance(running, response.data, random)
+                self.advance(running, response.data, fragment, random)
             }
             other @ (Stage::Asked | Stage::Proposed(_) | Stage::Under(_)) => {
                 self.stage = other;
@@ -186,12 +245,12 @@ impl Conversation {
     }
 
     /// Takes the caller's judgement of the claim that was asked for last.
-    pub fn judged(&mut self, judgement: &Judgement, random: &Random) -> Step {
+    pub fn judged(&mut self, judgement: &Judgement, fragment: usize, random: &Random) -> Step {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Judging(mut running) => {
                 // What the judgement leads to is written under the next identifier.
-                let round =
-                    Round { identifier: self.identifier.wrapping_add(1), identity: &self.identity, random };
+                let identifier = self.identifier.wrapping_add(1);
+                let round = Round { identifier, identity: &self.identity, fragment, random };
                 let progress = running.judged(judgement, &round);
                 self.go_on(running, progress)
             }
@@ -208,25 +267,43 @@ impl Conversation {
         &self.identity
     }
 
-    /// The name of the method that was proposed last.
+    /// The name of the method that was proposed last, with that of the one inside.
     #[must_use]
-    pub fn method_name(&self) -> &'static str {
-        self.tried.last().map_or("eap", |method| method.name())
+    pub const fn method_name(&self) -> &'static str {
+        self.method_name
+    }
+
+    /// Whether the next round may take a public key's time.
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
+        match &self.stage {
+            Stage::Proposed(running) | Stage::Under(running) => running.is_slow(),
+            Stage::Asked | Stage::Judging(_) | Stage::Over => false,
+        }
+    }
+
+    /// The identifier of the outstanding request.
+    pub(super) const fn outstanding(&self) -> u8 {
+        self.identifier
     }
 
     fn learn(&mut self, data: &[u8], random: &Random) -> Step {
         let Some(identity) = identity::read(data) else { return self.fail(Fault::NoIdentity) };
         self.identity = identity.into();
-        match self.offer.methods.first() {
-            Some(method) => self.propose(*method, random),
+        match self.offer.methods.iter().find(|method| self.offer.has(**method)).copied() {
+            Some(method) => self.propose(method, random),
             None => self.fail(Fault::NoCommonMethod),
         }
     }
 
     fn propose(&mut self, method: Method, random: &Random) -> Step {
         self.tried.push(method);
-        let round = Round { identifier: self.identifier.wrapping_add(1), identity: &self.identity, random };
-        let (running, data) = Running::begin(method, &round);
+        self.method_name = method.name();
+        let identifier = self.identifier.wrapping_add(1);
+        let round = Round { identifier, identity: &self.identity, fragment: 0, random };
+        let Some((running, data)) = Running::begin(method, &self.offer, &round) else {
+            return self.fail(Fault::Tls);
+        };
         self.stage = Stage::Proposed(running);
         self.ask(method.type_code(), &data)
     }
@@ -238,20 +315,22 @@ impl Conversation {
             return self.again();
         }
         let is_wanted = |method: &&Method| wanted.contains(&method.type_code().0);
-        let fits = |method: &&Method| is_wanted(method) && !self.tried.contains(method);
+        let fits =
+            |method: &&Method| is_wanted(method) && !self.tried.contains(method) && self.offer.has(**method);
         match self.offer.methods.iter().find(fits).copied() {
             Some(method) => self.propose(method, random),
             None => self.fail(Fault::NoCommonMethod),
         }
     }
 
-    fn advance(&mut self, mut running: Running, data: &[u8], random: &Random) -> Step {
-        let round = Round { identifier: self.identifier, identity: &self.identity, random };
+    fn advance(&mut self, mut running: Running, data: &[u8], fragment: usize, random: &Random) -> Step {
+        let round = Round { identifier: self.identifier, identity: &self.identity, fragment, random };
         let progress = running.receive(data, &round);
         self.go_on(running, progress)
     }
 
     fn go_on(&mut self, running: Running, progress: Progress) -> Step {
+        self.method_name = running.name();
         match progress {
             Progress::Ask(data) => {
                 let kind = running.method().type_code();

@@ -7,7 +7,7 @@ use crate::radius::Extras;
 const RANDOM: Random = Random::new([0x40; 32]);
 
 fn offer(methods: &[Method]) -> Arc<Offer> {
-    Arc::new(Offer { methods: methods.to_vec() })
+    Arc::new(Offer::inside(methods))
 }
 
 fn opened(methods: &[Method]) -> (Conversation, Vec<u8>) {
@@ -39,7 +39,7 @@ fn rfc3579_s2_1_an_eap_start_is_answered_with_the_question_who_it_is() {
     let (mut conversation, step) = Conversation::open(offer(&[Method::Gtc]), &[], &RANDOM);
     let asked = request(step);
     assert_eq!(asked, [1, 0x41, 0, 5, 1]);
-    let step = conversation.receive(&packet::response(0x41, TypeCode::IDENTITY, b"ada"), &RANDOM);
+    let step = conversation.receive(&packet::response(0x41, TypeCode::IDENTITY, b"ada"), 1_000, &RANDOM);
     assert_eq!(request(step), packet::request(0x42, TypeCode::GTC, b"Password: "));
     assert_eq!(conversation.identity(), b"ada");
 }
@@ -54,17 +54,20 @@ fn the_operators_first_method_is_offered_under_the_next_identifier() {
 #[test]
 fn a_good_claim_ends_in_success_under_the_identifier_of_the_response() {
     let (mut conversation, _) = opened(&[Method::Gtc]);
-    let Step::Check(claim) = conversation.receive(&gtc(8, b"open sesame"), &RANDOM) else {
+    let Step::Check(claim) = conversation.receive(&gtc(8, b"open sesame"), 1_000, &RANDOM) else {
         panic!("no claim")
     };
     assert_eq!(claim.name(), b"ada");
-    let Proven::By(proof) = claim.proven();
+    let Proven::By(proof) = claim.proven() else { panic!("no proof") };
     assert!(proof.verify(b"ada", b"open sesame").is_accepted());
-    let step = conversation.judged(&Judgement::Accepted(Extras::None), &RANDOM);
+    let step = conversation.judged(&Judgement::Accepted(Extras::None, [0; 16]), 1_000, &RANDOM);
     assert!(matches!(step, Step::Success { message: [3, 8, 0, 4], keys: None }));
     // What is over stays over.
-    assert_eq!(fault(&conversation.receive(&gtc(8, b"open sesame"), &RANDOM)), Some(Fault::Over));
-    assert_eq!(fault(&conversation.judged(&Judgement::Accepted(Extras::None), &RANDOM)), Some(Fault::Over));
+    assert_eq!(fault(&conversation.receive(&gtc(8, b"open sesame"), 1_000, &RANDOM)), Some(Fault::Over));
+    assert_eq!(
+        fault(&conversation.judged(&Judgement::Accepted(Extras::None, [0; 16]), 1_000, &RANDOM)),
+        Some(Fault::Over)
+    );
 }
 
 #[test]
@@ -75,9 +78,9 @@ fn a_refused_claim_ends_in_failure() {
             [Method::Gtc] => gtc(asked[1], b"wrong"),
             _ => packet::response(asked[1], TypeCode::MD5_CHALLENGE, &[16; 17]),
         };
-        assert!(matches!(conversation.receive(&answer, &RANDOM), Step::Check(_)));
+        assert!(matches!(conversation.receive(&answer, 1_000, &RANDOM), Step::Check(_)));
         let refused = Judgement::Refused(MsChapError::AuthenticationFailure);
-        assert_eq!(fault(&conversation.judged(&refused, &RANDOM)), Some(Fault::ClaimRefused));
+        assert_eq!(fault(&conversation.judged(&refused, 1_000, &RANDOM)), Some(Fault::ClaimRefused));
     }
 }
 
@@ -87,11 +90,11 @@ fn rfc3748_s5_3_1_a_nak_gets_the_operators_next_method_that_the_peer_names_each_
     let (mut conversation, _) = opened(&all);
     let nak = |identifier, wanted: &[u8]| packet::response(identifier, TypeCode::NAK, wanted);
     // The peer names GTC first; the operator prefers MSCHAPv2.
-    let asked = request(conversation.receive(&nak(8, &[6, 26]), &RANDOM));
+    let asked = request(conversation.receive(&nak(8, &[6, 26]), 1_000, &RANDOM));
     assert_eq!((asked[1], asked[4]), (9, 26));
-    let asked = request(conversation.receive(&nak(9, &[26, 4, 6]), &RANDOM));
+    let asked = request(conversation.receive(&nak(9, &[26, 4, 6]), 1_000, &RANDOM));
     assert_eq!((asked[1], asked[4]), (10, 6));
-    let step = conversation.receive(&nak(10, &[4, 26, 6]), &RANDOM);
+    let step = conversation.receive(&nak(10, &[4, 26, 6]), 1_000, &RANDOM);
     assert_eq!(fault(&step), Some(Fault::NoCommonMethod));
 }
 
@@ -99,7 +102,7 @@ fn rfc3748_s5_3_1_a_nak_gets_the_operators_next_method_that_the_peer_names_each_
 fn a_nak_for_none_or_for_unknown_methods_ends_in_failure() {
     for wanted in [&[0][..], &[43, 52, 254], &[4]] {
         let (mut conversation, _) = opened(&[Method::Md5, Method::Gtc]);
-        let step = conversation.receive(&packet::response(8, TypeCode::NAK, wanted), &RANDOM);
+        let step = conversation.receive(&packet::response(8, TypeCode::NAK, wanted), 1_000, &RANDOM);
         assert_eq!(fault(&step), Some(Fault::NoCommonMethod), "{wanted:?}");
     }
 }
@@ -109,10 +112,11 @@ fn a_nak_in_the_middle_of_a_method_changes_nothing() {
     let (mut conversation, asked) = opened(&[Method::MsChapV2, Method::Gtc]);
     let value = [&[49][..], &[1; 49], b"ada"].concat();
     let data = [&[2, asked[5 + 1], 0, 57][..], &value].concat();
-    let step = conversation.receive(&packet::response(8, TypeCode::MSCHAPV2, &data), &RANDOM);
+    let step = conversation.receive(&packet::response(8, TypeCode::MSCHAPV2, &data), 1_000, &RANDOM);
     assert!(matches!(step, Step::Check(_)));
-    let told = request(conversation.judged(&Judgement::Refused(MsChapError::AuthenticationFailure), &RANDOM));
-    let step = conversation.receive(&packet::response(told[1], TypeCode::NAK, &[6]), &RANDOM);
+    let told =
+        request(conversation.judged(&Judgement::Refused(MsChapError::AuthenticationFailure), 1_000, &RANDOM));
+    let step = conversation.receive(&packet::response(told[1], TypeCode::NAK, &[6]), 1_000, &RANDOM);
     assert!(matches!(step, Step::Again(again) if again == told));
 }
 
@@ -126,16 +130,16 @@ fn rfc3579_s2_2_what_answers_nothing_gets_the_request_again_and_too_much_of_it_e
         packet::request(8, TypeCode::GTC, b"a request"),
     ];
     for octets in &wrong {
-        assert!(matches!(conversation.receive(octets, &RANDOM), Step::Again(again) if again == asked));
+        assert!(matches!(conversation.receive(octets, 1_000, &RANDOM), Step::Again(again) if again == asked));
     }
-    assert_eq!(fault(&conversation.receive(&wrong[0], &RANDOM)), Some(Fault::Malformed));
+    assert_eq!(fault(&conversation.receive(&wrong[0], 1_000, &RANDOM)), Some(Fault::Malformed));
 }
 
 #[test]
 fn what_answers_nothing_does_not_disturb_a_good_answer_after_it() {
     let (mut conversation, _) = opened(&[Method::Gtc]);
-    assert!(matches!(conversation.receive(&gtc(7, b"late"), &RANDOM), Step::Again(_)));
-    assert!(matches!(conversation.receive(&gtc(8, b"open sesame"), &RANDOM), Step::Check(_)));
+    assert!(matches!(conversation.receive(&gtc(7, b"late"), 1_000, &RANDOM), Step::Again(_)));
+    assert!(matches!(conversation.receive(&gtc(8, b"open sesame"), 1_000, &RANDOM), Step::Check(_)));
 }
 
 #[test]
@@ -152,9 +156,9 @@ fn a_conversation_without_identity_or_without_methods_ends_at_once() {
 #[test]
 fn an_answer_while_its_claim_is_judged_is_no_second_claim() {
     let (mut conversation, _) = opened(&[Method::Gtc]);
-    assert!(matches!(conversation.receive(&gtc(8, b"a"), &RANDOM), Step::Check(_)));
-    assert_eq!(fault(&conversation.receive(&gtc(8, b"b"), &RANDOM)), Some(Fault::Over));
-    let step = conversation.judged(&Judgement::Accepted(Extras::None), &RANDOM);
+    assert!(matches!(conversation.receive(&gtc(8, b"a"), 1_000, &RANDOM), Step::Check(_)));
+    assert_eq!(fault(&conversation.receive(&gtc(8, b"b"), 1_000, &RANDOM)), Some(Fault::Over));
+    let step = conversation.judged(&Judgement::Accepted(Extras::None, [0; 16]), 1_000, &RANDOM);
     assert!(matches!(step, Step::Success { .. }), "the claim under judgement still counts");
 }
 
@@ -170,11 +174,11 @@ proptest::proptest! {
         let mut identifier = asked[1];
         for (wrong, kind, data) in packets {
             let octets = packet::response(wrong.unwrap_or(identifier), TypeCode(kind), &data);
-            match conversation.receive(&octets, &RANDOM) {
+            match conversation.receive(&octets, 1_000, &RANDOM) {
                 Step::Request(asked) | Step::Again(asked) => identifier = asked[1],
                 Step::Check(_) => {
                     let refused = Judgement::Refused(MsChapError::AuthenticationFailure);
-                    match conversation.judged(&refused, &RANDOM) {
+                    match conversation.judged(&refused, 1_000, &RANDOM) {
                         Step::Request(asked) => identifier = asked[1],
                         Step::Failure { .. } => {}
                         other => panic!("{other:?}"),

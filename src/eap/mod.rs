@@ -10,15 +10,24 @@
 //! | [`conversation`] | identity, choice of a method, rounds, the end |
 //! | [`claim`] | who the peer says it is, and its proof |
 //! | [`method`] | one file a method, a closed list |
+//! | [`server`] | certificate, CA and versions of TLS |
+//! | `tunnel` | TLS in EAP packets: fragments, records, keys |
+//! | [`sessions`] | what resumption remembers |
 //!
 //! The one rule: nothing a peer sends is an accept. Only the caller's judgement of a claim is.
 
+mod certificate;
 pub mod claim;
 pub mod conversation;
 pub mod method;
 pub mod packet;
+pub mod server;
+pub mod sessions;
+mod tunnel;
 
 pub use claim::{Claim, Judgement, MsChapError, Proven};
 pub use conversation::{Conversation, Fault, Offer, Random, Step};
 pub use method::{Keys, Method};
 pub use packet::{DecodeError, Response, TypeCode};
+pub use server::{TlsParts, TlsServer, TlsServerError, TlsVersions};
+pub use sessions::{Mark, Sessions};

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use dotmac_edge::access::{self, Access, ClassKey};
 use dotmac_edge::base::clock::Clock;
 use dotmac_edge::base::entropy::Entropy;
@@ -49,6 +50,11 @@ impl Lab {
 
     /// A door that offers these EAP methods.
     pub fn offering(methods: Vec<Method>) -> Self {
+        Self::with_offer(Offer { methods, tls: None })
+    }
+
+    /// A door with this offer.
+    pub fn with_offer(offer: Offer) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let vault = Vault::with_key([5; 32]);
@@ -76,6 +82,7 @@ impl Lab {
                 workers: 2,
                 duplicate_capacity: 8_192,
                 duplicate_lifetime: Duration::from_secs(10),
+                handshake_threads: 2,
             },
             settings: Settings {
                 reject_delay: Duration::from_millis(200),
@@ -83,7 +90,7 @@ impl Lab {
                 session_secs: None,
                 idle_secs: None,
             },
-            eap: Arc::new(Offer { methods }),
+            eap: Arc::new(ArcSwap::from_pointee(offer)),
         };
         let guard = runtime.enter();
         let door = bound.serve(parts).unwrap();

@@ -4,11 +4,14 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use jiff::Timestamp;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::Check;
+use crate::base::health::Severity;
 use crate::config::{Config, Engine, SecretRef};
+use crate::daemon;
 
 /// The box's key: there, and nobody else's to read.
 pub(super) fn key(config: &Config) -> Check {
@@ -65,6 +68,39 @@ pub(super) fn payments(config: &Config) -> Check {
         }
     }
     Check::ok(NAME, format!("{} on; their pages are in the walled garden", names.join(", ")))
+}
+
+/// What devices log in with by EAP, and for how long its certificate is still good.
+pub(super) fn eap(config: &Config, now: Timestamp) -> Check {
+    const NAME: &str = "eap";
+    let eap = &config.radius.eap;
+    if eap.methods.is_empty() {
+        return Check::ok(NAME, "no EAP method is offered");
+    }
+    match daemon::look(eap) {
+        Err(error) => {
+            let remedy = "put certificate, key and CA there as PEM; key and certificate of mode 0600, owned by the daemon's user";
+            Check::fail(NAME, told(&error), remedy)
+        }
+        Ok(None) => Check::ok(
+            NAME,
+            "methods without TLS only; peap, ttls and tls need radius.eap.certificate and private_key",
+        ),
+        Ok(Some(facts)) => {
+            let remedy = "put a new certificate and key into the same files; it is taken up within a minute";
+            match daemon::ending(facts.not_after, now) {
+                Some((Severity::Fail, text)) => Check::fail(NAME, text, remedy),
+                Some((Severity::Warn, text)) => Check::warn(NAME, text, remedy),
+                None => Check::ok(NAME, format!("the certificate is good until {}", facts.not_after)),
+            }
+        }
+    }
+}
+
+/// An error with its causes.
+fn told(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// The store: there, and held by nobody but the daemon.

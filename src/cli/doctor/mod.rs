@@ -49,6 +49,7 @@ fn examine(context: &Context) -> Vec<Check> {
     checks.push(files::key(&config));
     checks.push(files::store(&config, daemon.is_up()));
     checks.push(files::payments(&config));
+    checks.push(files::eap(&config, context.clock.now()));
     checks.extend(machine::disk(&config));
     checks.push(machine::clock(context, Some(&config)));
     checks.push(machine::group(&config));

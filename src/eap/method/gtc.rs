@@ -36,11 +36,11 @@ mod rfc3748_s5_6_tests {
     #[test]
     fn the_answer_is_the_password_and_no_answer_is_ignored() {
         let random = Random::new([7; 32]);
-        let round = Round { identifier: 5, identity: b"ada", random: &random };
+        let round = Round { identifier: 5, identity: b"ada", fragment: 1_000, random: &random };
         let (gtc, data) = Gtc::begin();
         assert_eq!(data, b"Password: ");
         let Progress::Check(claim) = gtc.receive(b"open sesame", &round) else { panic!("no claim") };
-        let Proven::By(proof) = claim.proven();
+        let Proven::By(proof) = claim.proven() else { panic!("no proof") };
         assert!(proof.verify(b"ada", b"open sesame").is_accepted());
         assert!(matches!(gtc.receive(b"", &round), Progress::Ignore));
         assert!(matches!(gtc.receive(&[b'a'; 129], &round), Progress::Ignore));

@@ -3,16 +3,23 @@
 //! A method writes the data of its first request, then turns each response's data into [`Progress`]. It never
 //! sees identifiers of packets it did not ask for, and it never accepts: it asks for a judgement.
 
+mod avp;
+mod binding;
 pub mod gtc;
 pub mod identity;
 pub mod md5;
 pub mod mschapv2;
+pub mod peap;
+pub mod tls;
+pub mod ttls;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::claim::{Claim, Judgement};
-use super::conversation::{Fault, Random};
+use super::conversation::{Fault, Offer, Random};
 use super::packet::TypeCode;
+use super::sessions::Mark;
+use super::tunnel::Tunnel;
 
 /// A method that can be offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,12 +30,15 @@ pub enum Method {
     Gtc,
     /// EAP-MSCHAPv2.
     MsChapV2,
+    /// EAP-TLS (RFC 5216, RFC 9190): certificates on both sides.
+    Tls,
+    /// EAP-TTLS (RFC 5281): passwords inside TLS.
+    Ttls,
+    /// PEAP version 0: EAP inside TLS.
+    Peap,
 }
 
 impl Method {
-    /// All, in no order of preference.
-    pub const ALL: [Self; 3] = [Self::Md5, Self::Gtc, Self::MsChapV2];
-
     /// Its Type field.
     #[must_use]
     pub const fn type_code(self) -> TypeCode {
@@ -36,6 +46,9 @@ impl Method {
             Self::Md5 => TypeCode::MD5_CHALLENGE,
             Self::Gtc => TypeCode::GTC,
             Self::MsChapV2 => TypeCode::MSCHAPV2,
+            Self::Tls => TypeCode::TLS,
+            Self::Ttls => TypeCode::TTLS,
+            Self::Peap => TypeCode::PEAP,
         }
     }
 
@@ -46,6 +59,9 @@ impl Method {
             Self::Md5 => "eap-md5",
             Self::Gtc => "eap-gtc",
             Self::MsChapV2 => "eap-mschapv2",
+            Self::Tls => "eap-tls",
+            Self::Ttls => "eap-ttls",
+            Self::Peap => "eap-peap",
         }
     }
 }
@@ -101,6 +117,19 @@ pub(super) enum Running {
     Md5(md5::Md5),
     Gtc(gtc::Gtc),
     MsChapV2(mschapv2::MsChapV2),
+    Tls(Box<tls::Tls>),
+    Ttls(Box<ttls::Ttls>),
+    Peap(Box<peap::Peap>),
+}
+
+/// Who logs in inside a tunnel.
+#[derive(Debug, Default)]
+pub(in crate::eap) struct Inner {
+    /// Tunnel and method inside, for the log.
+    name: Option<&'static str>,
+    identity: Box<[u8]>,
+    /// Of the credential that proved it.
+    mark: Mark,
 }
 
 /// What a method may look at in a round.
@@ -110,14 +139,16 @@ pub(super) struct Round<'r> {
     pub(super) identifier: u8,
     /// The outer identity.
     pub(super) identity: &'r [u8],
+    /// Octets of data that the NAS can carry to the peer in one packet.
+    pub(super) fragment: usize,
     /// Fresh random octets.
     pub(super) random: &'r Random,
 }
 
 impl Running {
-    /// Begins a method; gives the data of its first request.
-    pub(super) fn begin(method: Method, round: &Round<'_>) -> (Self, Vec<u8>) {
-        match method {
+    /// Begins a method; gives the data of its first request. `None` where the offer lacks what it needs.
+    pub(super) fn begin(method: Method, offer: &Offer, round: &Round<'_>) -> Option<(Self, Vec<u8>)> {
+        Some(match method {
             Method::Md5 => {
                 let (md5, data) = md5::Md5::begin(round);
                 (Self::Md5(md5), data)
@@ -130,7 +161,21 @@ impl Running {
                 let (mschap, data) = mschapv2::MsChapV2::begin(round);
                 (Self::MsChapV2(mschap), data)
             }
-        }
+            Method::Tls => {
+                let (tls, data) = tls::Tls::begin(Tunnel::new(offer.tls.as_ref()?.mutual()?, None));
+                (Self::Tls(Box::new(tls)), data)
+            }
+            Method::Ttls => {
+                let (connection, memory) = offer.tls.as_ref()?.tunnel(method.type_code().0)?;
+                let (ttls, data) = ttls::Ttls::begin(Tunnel::new(connection, memory));
+                (Self::Ttls(Box::new(ttls)), data)
+            }
+            Method::Peap => {
+                let (connection, memory) = offer.tls.as_ref()?.tunnel(method.type_code().0)?;
+                let (peap, data) = peap::Peap::begin(Tunnel::new(connection, memory));
+                (Self::Peap(Box::new(peap)), data)
+            }
+        })
     }
 
     /// Takes the data of a response of this method's type.
@@ -139,6 +184,9 @@ impl Running {
             Self::Md5(md5) => md5.receive(data, round),
             Self::Gtc(gtc) => gtc.receive(data, round),
             Self::MsChapV2(mschap) => mschap.receive(data, round),
+            Self::Tls(tls) => tls.receive(data, round),
+            Self::Ttls(ttls) => ttls.receive(data, round),
+            Self::Peap(peap) => peap.receive(data, round),
         }
     }
 
@@ -146,7 +194,10 @@ impl Running {
     pub(super) fn judged(&mut self, judgement: &Judgement, round: &Round<'_>) -> Progress {
         match (self, judgement) {
             (Self::MsChapV2(mschap), judgement) => mschap.judged(judgement, round),
-            (Self::Md5(_) | Self::Gtc(_), Judgement::Accepted(_)) => Progress::Success(None),
+            (Self::Tls(tls), judgement) => tls.judged(judgement, round),
+            (Self::Ttls(ttls), judgement) => ttls.judged(judgement, round),
+            (Self::Peap(peap), judgement) => peap.judged(judgement, round),
+            (Self::Md5(_) | Self::Gtc(_), Judgement::Accepted(..)) => Progress::Success(None),
             (Self::Md5(_) | Self::Gtc(_), Judgement::Refused(_)) => Progress::Failure(Fault::ClaimRefused),
         }
     }
@@ -157,6 +208,28 @@ impl Running {
             Self::Md5(_) => Method::Md5,
             Self::Gtc(_) => Method::Gtc,
             Self::MsChapV2(_) => Method::MsChapV2,
+            Self::Tls(_) => Method::Tls,
+            Self::Ttls(_) => Method::Ttls,
+            Self::Peap(_) => Method::Peap,
+        }
+    }
+
+    /// Its name, with that of the method inside.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Md5(_) | Self::Gtc(_) | Self::MsChapV2(_) | Self::Tls(_) => self.method().name(),
+            Self::Ttls(ttls) => ttls.name(),
+            Self::Peap(peap) => peap.name(),
+        }
+    }
+
+    /// Whether the next round may take a public key's time.
+    pub(super) fn is_slow(&self) -> bool {
+        match self {
+            Self::Md5(_) | Self::Gtc(_) | Self::MsChapV2(_) => false,
+            Self::Tls(tls) => tls.is_slow(),
+            Self::Ttls(ttls) => ttls.is_slow(),
+            Self::Peap(peap) => peap.is_slow(),
         }
     }
 }

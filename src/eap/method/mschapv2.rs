@@ -65,13 +65,15 @@ impl MsChapV2 {
 
     pub(super) fn judged(&mut self, judgement: &Judgement, round: &Round<'_>) -> Progress {
         match judgement {
-            Judgement::Accepted(Extras::MsChapV2(proof)) => {
+            Judgement::Accepted(Extras::MsChapV2(proof), _) => {
                 self.stage = Stage::Proven(master_keys(&proof.receive_key, &proof.send_key));
                 let message = [&proof.authenticator_response[..], SUCCESS_WORDS].concat();
                 Progress::Ask(packet(SUCCESS, self.ident, &message))
             }
             // A judgement that is not of this method's proof gives no proof to send.
-            Judgement::Accepted(Extras::None | Extras::MsChapV1(_)) => Progress::Failure(Fault::ClaimRefused),
+            Judgement::Accepted(Extras::None | Extras::MsChapV1(_), _) => {
+                Progress::Failure(Fault::ClaimRefused)
+            }
             Judgement::Refused(why) => {
                 self.stage = Stage::Refused;
                 Progress::Ask(packet(FAILURE, self.ident, &refusal(*why, &round.random.challenge())))
@@ -169,9 +171,9 @@ mod tests {
     }
 
     fn judge(claim: &Claim, password: &[u8]) -> Judgement {
-        let Proven::By(proof) = claim.proven();
+        let Proven::By(proof) = claim.proven() else { panic!("no proof") };
         match proof.verify(claim.hashed_name(), password) {
-            Verdict::Accepted(extras) => Judgement::Accepted(extras),
+            Verdict::Accepted(extras) => Judgement::Accepted(extras, [0; 16]),
             Verdict::Wrong => Judgement::Refused(MsChapError::AuthenticationFailure),
         }
     }
@@ -179,7 +181,7 @@ mod tests {
     #[test]
     fn rfc2759_s9_2_the_exchange_gives_the_rfcs_proof_and_succeeds_only_when_it_was_acknowledged() {
         let random = random();
-        let round = Round { identifier: 9, identity: b"User", random: &random };
+        let round = Round { identifier: 9, identity: b"User", fragment: 1_000, random: &random };
         let (mut method, data) = MsChapV2::begin(&round);
         assert_eq!(data, [&[1, 9, 0, 32, 16][..], &CHALLENGE_OF_RFC, b"dotmac-edge"].concat());
         // Before a response there is nothing to acknowledge.
@@ -210,7 +212,7 @@ mod tests {
         ] {
             for answer in [SUCCESS, FAILURE] {
                 let random = random();
-                let round = Round { identifier: 9, identity: b"User", random: &random };
+                let round = Round { identifier: 9, identity: b"User", fragment: 1_000, random: &random };
                 let (mut method, _) = MsChapV2::begin(&round);
                 assert!(matches!(method.receive(&response(9, b"User"), &round), Progress::Check(_)));
                 let Progress::Ask(data) = method.judged(&Judgement::Refused(why), &round) else {
@@ -227,7 +229,7 @@ mod tests {
     #[test]
     fn a_peer_that_refuses_our_proof_is_not_let_in() {
         let random = random();
-        let round = Round { identifier: 9, identity: b"User", random: &random };
+        let round = Round { identifier: 9, identity: b"User", fragment: 1_000, random: &random };
         let (mut method, _) = MsChapV2::begin(&round);
         let Progress::Check(claim) = method.receive(&response(9, b"User"), &round) else {
             panic!("no claim")
@@ -240,7 +242,7 @@ mod tests {
     #[test]
     fn a_response_that_is_not_to_our_challenge_is_ignored() {
         let random = random();
-        let round = Round { identifier: 9, identity: b"User", random: &random };
+        let round = Round { identifier: 9, identity: b"User", fragment: 1_000, random: &random };
         let good = response(9, b"User");
         let mut bad = vec![response(8, b"User"), vec![], vec![RESPONSE], good[..good.len() - 1].to_vec()];
         let mut size = good.clone();
@@ -255,10 +257,10 @@ mod tests {
     #[test]
     fn a_judgement_of_another_kind_of_proof_lets_nobody_in() {
         let random = random();
-        let round = Round { identifier: 9, identity: b"User", random: &random };
+        let round = Round { identifier: 9, identity: b"User", fragment: 1_000, random: &random };
         let (mut method, _) = MsChapV2::begin(&round);
         method.receive(&response(9, b"User"), &round);
-        let end = method.judged(&Judgement::Accepted(Extras::None), &round);
+        let end = method.judged(&Judgement::Accepted(Extras::None, [0; 16]), &round);
         assert!(matches!(end, Progress::Failure(Fault::ClaimRefused)));
     }
 }

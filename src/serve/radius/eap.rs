@@ -6,26 +6,49 @@
 //! The one rule: an accept asks `access` once more, whatever was decided rounds ago.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
 
 use super::conversations::{Holder, State, Taken};
 use super::login::{Asked, By, Offered, Outcome, Owed, Told};
 use crate::access::{Answer, Attempt, Evidence, Login};
 use crate::base::secret::Secret;
 use crate::domain::refusal::{EapRefusal, Refusal};
+use crate::domain::service::Credential;
 use crate::domain::voucher::VoucherRefusal;
-use crate::eap::{Claim, Conversation, Fault, Judgement, Keys, MsChapError, Proven, Random, Step, packet};
+use crate::eap::{
+    Claim, Conversation, Fault, Judgement, Keys, Mark, MsChapError, Proven, Random, Step, packet,
+};
 use crate::nas::can_be_captive;
 use crate::radius::{Buffer, Code, EncodeError, Extras, Kind, Packet, Reply, VendorKind};
 
 /// A conversation, with what was decided in it so far.
 pub(super) struct Turn {
     conversation: Conversation,
+    began: Instant,
     /// The name of the last claim; before there is one, the identity.
     name: Option<Box<str>>,
     accepted: Option<Arc<Login>>,
     refused: Option<(Refusal, Option<Arc<Login>>)>,
     /// A claim that waits for a voucher's first use.
     waiting: Option<Claim>,
+}
+
+/// A round that is done elsewhere.
+pub(super) struct Round {
+    turn: Box<Turn>,
+    message: Vec<u8>,
+    fragment: usize,
+    random: Random,
+}
+
+impl Round {
+    /// Does it.
+    pub(super) fn step(mut self) -> (Box<Turn>, Step) {
+        let step = self.turn.conversation.receive(&self.message, self.fragment, &self.random);
+        (self.turn, step)
+    }
 }
 
 /// Answers a round.
@@ -43,20 +66,39 @@ pub(super) fn answer<'b>(asked: &Asked<'_>, buffer: &'b mut Buffer) -> Outcome<'
     let Some(random) = asked.random().map(Random::new) else { return Outcome::Silence };
     let Some(state) = asked.packet.first(Kind::STATE) else {
         let offer = asked.shared.eap.load_full();
+        offer.tick(asked.instant);
         let (conversation, step) = Conversation::open(offer, &message, &random);
-        return Turn::new(conversation).go_on(asked, step, &random, buffer);
+        return Turn::new(conversation, asked.instant).go_on(asked, step, &random, buffer);
     };
     let conversations = &asked.shared.conversations;
     let taken = State::try_from(state.value)
         .map_or(Taken::Unknown, |state| conversations.take(&state, &holder(asked), asked.instant));
     match taken {
+        Taken::Turn(turn) if asked.instant.saturating_duration_since(turn.began) > LONGEST => {
+            refuse(EapRefusal::TooLong, buffer)
+        }
         Taken::Turn(mut turn) => {
-            let step = turn.conversation.receive(&message, &random);
+            let fragment = fragment(asked);
+            if turn.conversation.is_slow() {
+                return Outcome::Handshake(Box::new(Round { turn, message, fragment, random }));
+            }
+            let step = turn.conversation.receive(&message, fragment, &random);
             turn.go_on(asked, step, &random, buffer)
         }
         Taken::Spent => Outcome::Silence,
         Taken::Unknown => refuse(EapRefusal::Unknown, buffer),
     }
+}
+
+/// Goes on with a conversation whose handshake was carried on elsewhere.
+pub(super) fn after_handshake<'b>(
+    asked: &Asked<'_>,
+    turn: Box<Turn>,
+    step: Step,
+    buffer: &'b mut Buffer,
+) -> Outcome<'b> {
+    let Some(random) = asked.random().map(Random::new) else { return Outcome::Silence };
+    turn.go_on(asked, step, &random, buffer)
 }
 
 /// Goes on with a conversation whose claim was checked elsewhere. `fits` is `None` where the checkers were too busy.
@@ -73,7 +115,7 @@ pub(super) fn after_hash<'b>(
         (Some(_), login) => Answer::Refuse { refusal: Refusal::WrongPassword, login },
         (None, login) => Answer::Refuse { refusal: Refusal::Busy, login },
     };
-    let step = turn.take_answer(answer, &random);
+    let step = turn.take_answer(asked, answer, &random);
     turn.go_on(asked, step, &random, buffer)
 }
 
@@ -91,13 +133,13 @@ pub(super) fn after_first_use<'b>(
         (Err(refusal), _) => refused(refusal),
     };
     // What was added to another login has none of its own: a NAS is told no, and the portal knows it.
-    let step = turn.take_answer(answer, &random);
+    let step = turn.take_answer(asked, answer, &random);
     turn.go_on(asked, step, &random, buffer)
 }
 
 impl Turn {
-    pub(super) fn new(conversation: Conversation) -> Box<Self> {
-        Box::new(Self { conversation, name: None, accepted: None, refused: None, waiting: None })
+    pub(super) fn new(conversation: Conversation, began: Instant) -> Box<Self> {
+        Box::new(Self { conversation, began, name: None, accepted: None, refused: None, waiting: None })
     }
 
     /// Does what the conversation says, until there is something to answer.
@@ -116,23 +158,21 @@ impl Turn {
             Step::Check(claim) => {
                 self.name = std::str::from_utf8(claim.name()).ok().map(Into::into);
                 match authenticate(asked, &claim) {
-                    Answer::AskHash { login, verifier, .. } => match offered(&claim).clear_text() {
-                        Some((password, _)) => {
-                            Outcome::Ask { password: Secret::new(password), verifier, turn: Some(self) }
+                    Answer::AskHash { login, verifier, .. } => {
+                        if let Some(password) = clear_text(&claim) {
+                            return Outcome::Ask { password, verifier, turn: Some(self) };
                         }
-                        None => {
-                            let answer =
-                                Answer::Refuse { refusal: Refusal::MethodNotPossible, login: Some(login) };
-                            let step = self.take_answer(answer, random);
-                            self.go_on(asked, step, random, buffer)
-                        }
-                    },
+                        let refusal = Refusal::MethodNotPossible;
+                        let answer = Answer::Refuse { refusal, login: Some(login) };
+                        let step = self.take_answer(asked, answer, random);
+                        self.go_on(asked, step, random, buffer)
+                    }
                     Answer::AskVoucher { code } => {
                         self.waiting = Some(claim);
                         Outcome::Use(code, asked.guesser(), Some(self))
                     }
                     answer @ (Answer::Accept { .. } | Answer::Refuse { .. }) => {
-                        let step = self.take_answer(answer, random);
+                        let step = self.take_answer(asked, answer, random);
                         self.go_on(asked, step, random, buffer)
                     }
                 }
@@ -141,18 +181,20 @@ impl Turn {
     }
 
     /// Tells the conversation what was decided.
-    fn take_answer(&mut self, answer: Answer<Extras>, random: &Random) -> Step {
+    fn take_answer(&mut self, asked: &Asked<'_>, answer: Answer<Extras>, random: &Random) -> Step {
         let (refusal, login) = match answer {
             Answer::Accept { login, extras, .. } => {
+                let judgement = Judgement::Accepted(extras, mark_of(&login));
                 self.accepted = Some(login);
-                return self.conversation.judged(&Judgement::Accepted(extras), random);
+                return self.conversation.judged(&judgement, fragment(asked), random);
             }
             Answer::Refuse { refusal, login } => (refusal, login),
             Answer::AskHash { login, .. } => (Refusal::MethodNotPossible, Some(login)),
             Answer::AskVoucher { .. } => (Refusal::Voucher { why: VoucherRefusal::Used }, None),
         };
         self.refused = Some((refusal, login));
-        self.conversation.judged(&Judgement::Refused(in_words_of_ms_chap(&refusal)), random)
+        let judgement = Judgement::Refused(in_words_of_ms_chap(&refusal));
+        self.conversation.judged(&judgement, fragment(asked), random)
     }
 
     /// Keeps the conversation and asks the peer.
@@ -189,7 +231,8 @@ impl Turn {
         buffer: &'b mut Buffer,
     ) -> Outcome<'b> {
         let by = self.by(asked);
-        let failure = Told::Eap(packet::failure(message[1]));
+        let [_, identifier, ..] = message;
+        let failure = Told::Eap(packet::failure(identifier));
         let login = self.accepted.as_ref();
         let Some(login) = login.and_then(|login| asked.shared.access.snapshot().service(login.service.id))
         else {
@@ -232,18 +275,58 @@ impl Turn {
 
 fn authenticate(asked: &Asked<'_>, claim: &Claim) -> Answer<Extras> {
     let Ok(username) = std::str::from_utf8(claim.name()) else { return refused(Refusal::UnknownUser) };
+    let proof = match claim.proven() {
+        Proven::By(proof) => proof,
+        // Who signs the certificates vouches for the name.
+        Proven::ByCertificate => return admit_named(asked, username, |_| true),
+        Proven::Before(mark) => return admit_named(asked, username, |login| mark_of(login) == mark),
+    };
     let attempt = Attempt {
         username,
         station: asked.station(),
         can_be_captive: can_be_captive(asked.peer.entry.nas.kind),
-        evidence: Some(&offered(claim)),
+        evidence: Some(&Offered { proof, username: claim.hashed_name() }),
     };
     asked.shared.access.authenticate(&attempt, asked.now)
 }
 
-fn offered(claim: &Claim) -> Offered<'_> {
-    let Proven::By(proof) = claim.proven();
-    Offered { proof, username: claim.hashed_name() }
+/// Whether who has shown otherwise that this is its name may be online.
+fn admit_named(asked: &Asked<'_>, username: &str, still: impl Fn(&Login) -> bool) -> Answer<Extras> {
+    let access = &asked.shared.access;
+    match access.snapshot().login(&access.name_to_keep(username)) {
+        None => refused(Refusal::UnknownUser),
+        Some(login) if still(&login) => asked.admit(login),
+        // The password was changed since.
+        Some(login) => Answer::Refuse { refusal: Refusal::WrongPassword, login: Some(login) },
+    }
+}
+
+/// What tells a credential from the one before it: each time a password is set, it is sealed or hashed anew.
+fn mark_of(login: &Login) -> Mark {
+    let credential = match &login.service.credential {
+        Credential::Sealed { sealed } => sealed,
+        Credential::Hashed { verifier } => verifier,
+    };
+    let digest =
+        Sha256::new().chain_update(login.service.id.0.as_bytes()).chain_update(credential).finalize();
+    digest.first_chunk().copied().unwrap_or_default()
+}
+
+fn clear_text(claim: &Claim) -> Option<Secret> {
+    match claim.proven() {
+        Proven::By(proof) => {
+            let offered = Offered { proof, username: claim.hashed_name() };
+            offered.clear_text().map(|(password, _)| Secret::new(password))
+        }
+        Proven::ByCertificate | Proven::Before(_) => None,
+    }
+}
+
+/// Octets of an EAP packet's data that the NAS can carry: what Framed-MTU says of its link to the device (RFC 3579
+/// section 2.4), less the frame's own.
+fn fragment(asked: &Asked<'_>) -> usize {
+    let carried = asked.packet.u32(Kind::FRAMED_MTU).and_then(|mtu| usize::try_from(mtu).ok());
+    carried.unwrap_or(USUAL_MTU).min(MOST_MTU).saturating_sub(FRAME)
 }
 
 const fn refused(refusal: Refusal) -> Answer<Extras> {
@@ -268,6 +351,13 @@ const fn why(fault: Fault) -> EapRefusal {
         Fault::PeerRefused => EapRefusal::PeerRefused,
         Fault::ClaimRefused | Fault::Malformed | Fault::Over => EapRefusal::Malformed,
         Fault::TooLong => EapRefusal::TooLong,
+        Fault::Tls => EapRefusal::Tls,
+        Fault::ServerCertificateRefused => EapRefusal::ServerCertificateRefused,
+        Fault::NoClientCertificate => EapRefusal::NoClientCertificate,
+        Fault::ClientCertificateRefused => EapRefusal::ClientCertificateRefused,
+        Fault::NotOfThisIdentity => EapRefusal::NotOfThisIdentity,
+        Fault::NotOfThisTunnel | Fault::Binding => EapRefusal::Binding,
+        Fault::TooLarge => EapRefusal::TooLarge,
     }
 }
 
@@ -294,5 +384,13 @@ const fn in_words_of_ms_chap(refusal: &Refusal) -> MsChapError {
     }
 }
 
+/// From the first packet to the last; a person who types a password into a phone has time for it.
+const LONGEST: Duration = Duration::from_secs(180);
+/// Where the NAS does not say.
+const USUAL_MTU: usize = 1_020;
+/// With RADIUS' own attributes still one unbroken datagram.
+const MOST_MTU: usize = 1_200;
+/// EAP's header and type, TLS' flags and length.
+const FRAME: usize = 10;
 /// Error-Cause 202 (RFC 3579 section 2.2, RFC 5176 section 3.5): Invalid EAP Packet (Ignored).
 const INVALID_EAP_PACKET: u32 = 202;

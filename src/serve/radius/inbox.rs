@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use super::eap::Turn;
 use crate::domain::refusal::Refusal;
+use crate::eap::Step;
 
 /// What came in for a request that waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum News {
     /// Its record is durable, or is not.
     Recorded {
@@ -28,10 +29,14 @@ pub(super) enum News {
         /// Whether it was.
         used: Result<(), Refusal>,
     },
+    /// Its handshake was carried on.
+    Stepped {
+        /// To where; `None` where it broke something of ours.
+        to: Option<(Box<Turn>, Step)>,
+    },
 }
 
 /// A worker's inbox.
-#[derive(Debug)]
 pub(super) struct Inbox {
     news: Mutex<Vec<(u64, News)>>,
     has_news: AtomicBool,

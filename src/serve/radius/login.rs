@@ -9,7 +9,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::Shared;
-use super::eap::{self, Turn};
+use super::eap::{self, Round, Turn};
 use super::peers::Peer;
 use crate::access::{Answer, Attempt, Evidence, Login, Noted};
 use crate::base::secret::Secret;
@@ -43,6 +43,8 @@ pub(super) enum Outcome<'b> {
     },
     /// Use this voucher first, for whom the second names, then call [`after_first_use`].
     Use(VoucherCode, String, Option<Box<Turn>>),
+    /// Carry this handshake on elsewhere, then call [`eap::after_handshake`].
+    Handshake(Box<Round>),
     /// Nothing can be said; silence.
     Silence,
 }

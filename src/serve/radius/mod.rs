@@ -8,6 +8,7 @@ mod conversations;
 mod counters;
 mod delayed;
 mod eap;
+mod handshakes;
 mod inbox;
 mod login;
 mod peers;
@@ -33,6 +34,7 @@ use crate::base::secret::Secret;
 use crate::eap::Offer;
 use crate::radius::exchange::PortKind;
 use conversations::Conversations;
+use handshakes::Handshakes;
 use inbox::Inbox;
 
 /// What the door needs from others.
@@ -49,8 +51,8 @@ pub struct Parts {
     pub limits: Limits,
     /// What may change while running.
     pub settings: Settings,
-    /// The EAP methods; may change while running, for conversations that begin then.
-    pub eap: Arc<Offer>,
+    /// What is offered by EAP; whoever changes it does so for conversations that begin then.
+    pub eap: Arc<ArcSwap<Offer>>,
 }
 
 /// A password to hold against a slow verifier.
@@ -74,6 +76,8 @@ pub struct Limits {
     pub duplicate_capacity: usize,
     /// For how long.
     pub duplicate_lifetime: Duration,
+    /// Threads that carry TLS handshakes on.
+    pub handshake_threads: u32,
 }
 
 /// What may change while the door is open.
@@ -97,7 +101,8 @@ struct Shared {
     verify: Verify,
     limits: Limits,
     settings: ArcSwap<Settings>,
-    eap: ArcSwap<Offer>,
+    eap: Arc<ArcSwap<Offer>>,
+    handshakes: Handshakes,
     conversations: Conversations,
     conversations_refused: Counter,
     jobs: mpsc::Sender<Job>,
@@ -200,7 +205,8 @@ impl Bound {
             verify: parts.verify,
             limits: parts.limits,
             settings: ArcSwap::from_pointee(parts.settings),
-            eap: ArcSwap::new(parts.eap),
+            eap: parts.eap,
+            handshakes: Handshakes::start(parts.limits.handshake_threads)?,
             conversations: Conversations::default(),
             conversations_refused: counter!("dotmac_radius_eap_refused_total", "reason" => "too_many"),
             jobs,
@@ -236,17 +242,6 @@ impl RadiusDoor {
     /// Changes what may change while the door is open.
     pub fn set(&self, settings: Settings) {
         self.shared.settings.store(Arc::new(settings));
-    }
-
-    /// Changes what is offered in EAP conversations that begin from now on.
-    pub fn offer(&self, eap: Arc<Offer>) {
-        self.shared.eap.store(eap);
-    }
-
-    /// EAP conversations that wait for their peer.
-    #[must_use]
-    pub fn conversations(&self) -> usize {
-        self.shared.conversations.held()
     }
 
     /// Whether every worker turns within the limit.

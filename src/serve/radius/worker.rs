@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::counters::Counters;
 use super::delayed::Delayed;
-use super::eap::Turn;
+use super::eap::{self, Round, Turn};
 use super::inbox::{Inbox, News};
 use super::login::{self, Asked, Outcome};
 use super::peers::{Peer, Peers};
@@ -27,7 +27,7 @@ use crate::access::{FirstUsed, Recorded, Report, Then};
 use crate::domain::voucher_code::VoucherCode;
 use crate::radius::duplicate::{DuplicateCache, Offer, RequestKey};
 use crate::radius::exchange::{Admitted, PortKind, SecretFit, admit};
-use crate::radius::{Buffer, Code, Packet, Reply};
+use crate::radius::{Buffer, Code, Packet, Reply, SharedSecret};
 
 /// A worker and everything it owns.
 struct Worker {
@@ -42,7 +42,6 @@ struct Worker {
     waiting: HashMap<u64, Waiting>,
     next_ticket: u64,
     counters: Counters,
-    buffer: Box<Buffer>,
     spare: Vec<(u64, News)>,
 }
 
@@ -60,6 +59,8 @@ enum WaitsFor {
     Hash(Kept),
     /// The first use of a voucher; likewise.
     Voucher(Kept),
+    /// A round of a handshake; likewise.
+    Handshake(Kept),
 }
 
 /// A login that is answered later.
@@ -86,7 +87,6 @@ impl Worker {
             waiting: HashMap::new(),
             next_ticket: 0,
             counters: Counters::new(label),
-            buffer: Box::new([0; 4096]),
             spare: Vec::new(),
             shared,
             port,
@@ -99,6 +99,8 @@ impl Worker {
     /// Works until the door is closed, and then until nothing waits or the deadline passes.
     fn run(mut self) {
         let mut buffers = socket::buffers();
+        // Where answers are written; handed down, so that what is written can be looked at meanwhile.
+        let mut room: Box<Buffer> = Box::new([0; 4096]);
         let mut closing_since: Option<Instant> = None;
         loop {
             let now = self.shared.clock.monotonic();
@@ -112,9 +114,9 @@ impl Worker {
             // Whoever asks while the door closes asks again, and is heard after the restart.
             let received = if closing_since.is_some() { [None; BATCH] } else { self.receive(&mut buffers) };
             let quiet = received.iter().all(Option::is_none);
-            self.take_news();
+            self.take_news(&mut room);
             self.send_due();
-            self.answer_batch(&received, &buffers);
+            self.answer_batch(&received, &buffers, &mut room);
             self.socket.flush();
             if quiet {
                 self.rest(closing_since.is_some());
@@ -150,16 +152,22 @@ impl Worker {
         self.inbox.quieten();
     }
 
-    fn answer_batch(&mut self, received: &Received, buffers: &Buffers) {
+    fn answer_batch(&mut self, received: &Received, buffers: &Buffers, room: &mut Buffer) {
         let (wall, now) = (self.shared.clock.now(), self.shared.clock.monotonic());
         self.peers.refresh();
         for (position, one) in received.iter().enumerate() {
             let Some((length, route)) = *one else { continue };
-            self.answer(socket::datagram(buffers, position, length), route, wall, now);
+            self.answer(socket::datagram(buffers, position, length), route, (wall, now), room);
         }
     }
 
-    fn answer(&mut self, datagram: &[u8], route: Route, wall: Timestamp, now: Instant) {
+    fn answer(
+        &mut self,
+        datagram: &[u8],
+        route: Route,
+        (wall, now): (Timestamp, Instant),
+        room: &mut Buffer,
+    ) {
         let source = route.peer.ip().to_canonical();
         let Some(peer) = self.peers.find(source) else { return self.counters.unknown_nas.increment(1) };
         let admitted = match admit(datagram, self.port, &peer.facts(wall)) {
@@ -177,9 +185,9 @@ impl Worker {
         }
         let request = Request { key, route, peer, datagram, wall, now };
         match admitted.packet.code() {
-            Code::StatusServer => self.answer_status(&request, &admitted),
-            Code::AccessRequest => self.answer_login(&request, &admitted),
-            Code::AccountingRequest => self.answer_accounting(&request, &admitted),
+            Code::StatusServer => self.answer_status(&request, &admitted, room),
+            Code::AccessRequest => self.answer_login(&request, &admitted, room),
+            Code::AccountingRequest => self.answer_accounting(&request, &admitted, room),
             Code::AccessAccept
             | Code::AccessReject
             | Code::AccountingResponse
@@ -196,13 +204,13 @@ impl Worker {
     }
 
     /// RFC 5997 section 3: alive is answered with the port's own good answer.
-    fn answer_status(&mut self, request: &Request<'_>, admitted: &Admitted<'_>) {
+    fn answer_status(&mut self, request: &Request<'_>, admitted: &Admitted<'_>, room: &mut Buffer) {
         let code = match self.port {
             PortKind::Authentication => Code::AccessAccept,
             PortKind::Accounting => Code::AccountingResponse,
         };
         let facts = request.peer.facts(request.wall);
-        let Ok(reply) = Reply::start(&mut self.buffer, &admitted.packet, code) else {
+        let Ok(reply) = Reply::start(room, &admitted.packet, code) else {
             return self.duplicates.abandon(&request.key);
         };
         let octets = reply.finish(facts.secret(admitted.fit));
@@ -211,44 +219,56 @@ impl Worker {
         self.socket.send(octets, request.route);
     }
 
-    fn answer_login(&mut self, request: &Request<'_>, admitted: &Admitted<'_>) {
+    fn answer_login(&mut self, request: &Request<'_>, admitted: &Admitted<'_>, room: &mut Buffer) {
+        let shared = Arc::clone(&self.shared);
         let facts = request.peer.facts(request.wall);
-        let asked = Asked {
-            shared: &self.shared,
-            peer: &request.peer,
-            packet: &admitted.packet,
-            secret: facts.secret(admitted.fit),
-            now: request.wall,
-            instant: request.now,
-        };
-        match login::answer(&asked, &mut self.buffer) {
+        let asked = request.asked(&shared, &admitted.packet, facts.secret(admitted.fit));
+        let outcome = login::answer(&asked, room);
+        self.conclude(request, admitted.fit, outcome);
+    }
+
+    /// Does what the answer to a login asks for.
+    fn conclude(&mut self, request: &Request<'_>, fit: SecretFit, outcome: Outcome<'_>) {
+        match outcome {
             Outcome::Accept(octets) => {
                 self.counters.accepted.increment(1);
-                self.duplicates.complete(&request.key, octets, request.now);
-                self.socket.send(octets, request.route);
+                self.answer_now(request, octets);
             }
             Outcome::Challenge(octets) => {
                 self.counters.challenged.increment(1);
-                self.duplicates.complete(&request.key, octets, request.now);
-                self.socket.send(octets, request.route);
+                self.answer_now(request, octets);
             }
             Outcome::Reject(octets) => {
                 self.counters.refused.increment(1);
                 let due = request.now + jittered(self.shared.settings.load().reject_delay, &request.key);
                 if self.delayed.hold(due, request.key, request.route, octets).is_err() {
-                    self.duplicates.complete(&request.key, octets, request.now);
-                    self.socket.send(octets, request.route);
+                    self.answer_now(request, octets);
                 }
             }
             Outcome::Ask { password, verifier, turn } => {
-                let kept = request.keep(admitted.fit, turn);
-                self.ask_hash(request, kept, Slow { password, verifier });
+                self.ask_hash(request, request.keep(fit, turn), Slow { password, verifier });
             }
             Outcome::Use(code, guesser, turn) => {
-                let kept = request.keep(admitted.fit, turn);
-                self.use_voucher(request, kept, code, guesser);
+                self.use_voucher(request, request.keep(fit, turn), code, guesser);
             }
+            Outcome::Handshake(round) => self.shake_hands(request, request.keep(fit, None), round),
             Outcome::Silence => self.duplicates.abandon(&request.key),
+        }
+    }
+
+    fn answer_now(&mut self, request: &Request<'_>, octets: &[u8]) {
+        self.duplicates.complete(&request.key, octets, request.now);
+        self.socket.send(octets, request.route);
+    }
+
+    fn shake_hands(&mut self, request: &Request<'_>, kept: Kept, round: Box<Round>) {
+        let Some(ticket) = self.wait(request, WaitsFor::Handshake(kept)) else { return };
+        let inbox = Arc::clone(&self.inbox);
+        let taken =
+            self.shared.handshakes.take(round, Box::new(move |to| inbox.leave(ticket, News::Stepped { to })));
+        if !taken {
+            self.counters.busy.increment(1);
+            self.inbox.leave(ticket, News::Stepped { to: None });
         }
     }
 
@@ -265,11 +285,11 @@ impl Worker {
         self.shared.access.use_first(code, guesser, told);
     }
 
-    fn answer_accounting(&mut self, request: &Request<'_>, admitted: &Admitted<'_>) {
+    fn answer_accounting(&mut self, request: &Request<'_>, admitted: &Admitted<'_>, room: &mut Buffer) {
         let source: IpAddr = request.route.peer.ip().to_canonical();
         let facts = request.peer.facts(request.wall);
         let said = report::read(&admitted.packet, &request.peer, source, request.wall);
-        let Ok(reply) = Reply::start(&mut self.buffer, &admitted.packet, Code::AccountingResponse) else {
+        let Ok(reply) = Reply::start(room, &admitted.packet, Code::AccountingResponse) else {
             return self.duplicates.abandon(&request.key);
         };
         let octets = reply.finish(facts.secret(admitted.fit));
@@ -331,7 +351,7 @@ impl Worker {
         Some(self.next_ticket)
     }
 
-    fn take_news(&mut self) {
+    fn take_news(&mut self, room: &mut Buffer) {
         let mut news = std::mem::take(&mut self.spare);
         self.inbox.take(&mut news);
         let now = self.shared.clock.monotonic();
@@ -344,18 +364,30 @@ impl Worker {
                     self.socket.send(&reply, waiting.route);
                 }
                 (WaitsFor::Hash(kept), News::Verified { fits }) => {
-                    let key = (waiting.key, waiting.route);
-                    self.answer_later(key, kept, |asked, turn, buffer| {
-                        login::after_hash(asked, turn, fits, buffer)
+                    let place = (waiting.key, waiting.route);
+                    self.answer_later(place, kept, room, |asked, turn, room| {
+                        login::after_hash(asked, turn, fits, room)
                     });
                 }
                 (WaitsFor::Voucher(kept), News::Used { used }) => {
-                    let key = (waiting.key, waiting.route);
-                    self.answer_later(key, kept, |asked, turn, buffer| {
-                        login::after_first_use(asked, turn, used, buffer)
+                    let place = (waiting.key, waiting.route);
+                    self.answer_later(place, kept, room, |asked, turn, room| {
+                        login::after_first_use(asked, turn, used, room)
                     });
                 }
-                (WaitsFor::Commit { .. } | WaitsFor::Hash(_) | WaitsFor::Voucher(_), _) => {
+                (WaitsFor::Handshake(kept), News::Stepped { to: Some((turn, step)) }) => {
+                    let place = (waiting.key, waiting.route);
+                    self.answer_later(place, kept, room, |asked, _, room| {
+                        eap::after_handshake(asked, turn, step, room)
+                    });
+                }
+                (
+                    WaitsFor::Commit { .. }
+                    | WaitsFor::Hash(_)
+                    | WaitsFor::Voucher(_)
+                    | WaitsFor::Handshake(_),
+                    _,
+                ) => {
                     self.counters.not_recorded.increment(1);
                     self.duplicates.abandon(&waiting.key);
                 }
@@ -369,38 +401,17 @@ impl Worker {
         &mut self,
         (key, route): (RequestKey, Route),
         kept: Kept,
+        room: &mut Buffer,
         decide: impl for<'b> FnOnce(&Asked<'_>, Option<Box<Turn>>, &'b mut Buffer) -> Outcome<'b>,
     ) {
         let (wall, now) = (self.shared.clock.now(), self.shared.clock.monotonic());
         let Kept { peer, fit, datagram, turn } = kept;
         let Ok(packet) = Packet::decode(&datagram) else { return self.duplicates.abandon(&key) };
+        let shared = Arc::clone(&self.shared);
         let facts = peer.facts(wall);
-        let secret = facts.secret(fit);
-        let asked =
-            Asked { shared: &self.shared, peer: &peer, packet: &packet, secret, now: wall, instant: now };
-        match decide(&asked, turn, &mut self.buffer) {
-            Outcome::Challenge(octets) => {
-                self.counters.challenged.increment(1);
-                self.duplicates.complete(&key, octets, now);
-                self.socket.send(octets, route);
-            }
-            Outcome::Accept(octets) => {
-                self.counters.accepted.increment(1);
-                self.duplicates.complete(&key, octets, now);
-                self.socket.send(octets, route);
-            }
-            Outcome::Reject(octets) => {
-                self.counters.refused.increment(1);
-                let due = now + jittered(self.shared.settings.load().reject_delay, &key);
-                if self.delayed.hold(due, key, route, octets).is_err() {
-                    self.socket.send(octets, route);
-                }
-            }
-            Outcome::Ask { .. } | Outcome::Use(..) | Outcome::Silence => {
-                self.counters.busy.increment(1);
-                self.duplicates.abandon(&key);
-            }
-        }
+        let request = Request { key, route, peer: Arc::clone(&peer), datagram: &datagram, wall, now };
+        let outcome = decide(&request.asked(&shared, &packet, facts.secret(fit)), turn, room);
+        self.conclude(&request, fit, outcome);
     }
 
     fn send_due(&mut self) {
@@ -423,6 +434,15 @@ struct Request<'d> {
 }
 
 impl Request<'_> {
+    fn asked<'a>(
+        &'a self,
+        shared: &'a Shared,
+        packet: &'a Packet<'a>,
+        secret: &'a SharedSecret,
+    ) -> Asked<'a> {
+        Asked { shared, peer: &self.peer, packet, secret, now: self.wall, instant: self.now }
+    }
+
     /// What is needed to answer a login later.
     fn keep(&self, fit: SecretFit, turn: Option<Box<Turn>>) -> Kept {
         Kept { peer: Arc::clone(&self.peer), fit, datagram: self.datagram.into(), turn }
