@@ -149,9 +149,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         secrets,
     ) = parts;
     if reader.is_well() {
-        for (key, problem, remedy) in radius.eap.contradictions() {
-            reader.contradiction_inside(root, ("radius", "eap", key), Wrong::new(problem, remedy));
-        }
+        agree_on_eap(&mut reader, root, &radius);
         agree(&mut reader, root, (&portal, &gateway, &mail, &sms));
         agree_on_money(&mut reader, root, site.as_ref(), &billing);
         for (table, problem, remedy) in payments.contradictions(&portal) {
@@ -180,6 +178,13 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Vec<Fault>> {
         secrets,
         settings,
     })
+}
+
+/// Each method has what it needs.
+fn agree_on_eap(reader: &mut Reader<'_>, root: &toml::de::DeTable<'_>, radius: &Radius) {
+    for (key, problem, remedy) in radius.eap.contradictions() {
+        reader.contradiction_inside(root, ("radius", "eap", key), Wrong::new(problem, remedy));
+    }
 }
 
 /// Amounts are in the site's currency.

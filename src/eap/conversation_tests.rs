@@ -17,17 +17,13 @@ fn opened(methods: &[Method]) -> (Conversation, Vec<u8>) {
 }
 
 fn request(step: Step) -> Vec<u8> {
-    match step {
-        Step::Request(octets) => octets,
-        other => panic!("{other:?}"),
-    }
+    let Step::Request(octets) = step else { panic!("{step:?}") };
+    octets
 }
 
 fn fault(step: &Step) -> Option<Fault> {
-    match step {
-        Step::Failure { fault, message: [4, _, 0, 4] } => Some(*fault),
-        _ => None,
-    }
+    let Step::Failure { fault, message: [4, _, 0, 4] } = step else { return None };
+    Some(*fault)
 }
 
 fn gtc(identifier: u8, password: &[u8]) -> Vec<u8> {
@@ -181,7 +177,7 @@ proptest::proptest! {
                     match conversation.judged(&refused, 1_000, &RANDOM) {
                         Step::Request(asked) => identifier = asked[1],
                         Step::Failure { .. } => {}
-                        other => panic!("{other:?}"),
+                        other @ (Step::Again(_) | Step::Check(_) | Step::Success { .. }) => panic!("{other:?}"),
                     }
                 }
                 Step::Failure { .. } => {}

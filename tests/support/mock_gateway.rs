@@ -467,32 +467,32 @@ fn paystack(this: &StandIn, call: &Call<'_>) -> Said {
                 None => Said::Json(404, json!({ "status": false, "message": "Dispute not found" })),
             }
         }
-        path => {
-            if let Some(fault) = asked(this) {
-                return fault;
-            }
-            let books = this.books();
-            let Some(charge) =
-                path.strip_prefix("transaction/verify/").and_then(|one| books.charges.get(one))
-            else {
-                let said = json!({ "status": false, "message": "Transaction reference not found.", "code": "transaction_not_found" });
-                return Said::Json(404, said);
-            };
-            let status = match charge.status {
-                "paid" => "success",
-                "failed" => "failed",
-                _ => "abandoned",
-            };
-            Said::Json(
-                200,
-                json!({ "status": true, "message": "Verification successful", "data": {
-                    "id": charge.id.parse::<u64>().unwrap(), "status": status, "reference": charge.reference,
-                    "amount": if charge.came > 0 { charge.came } else { charge.asked }, "currency": charge.currency,
-                    "fees": (charge.status == "paid").then_some(1500), "channel": "card",
-                }}),
-            )
-        }
+        path => paystack_verified(this, path),
     }
+}
+
+fn paystack_verified(this: &StandIn, path: &str) -> Said {
+    if let Some(fault) = asked(this) {
+        return fault;
+    }
+    let books = this.books();
+    let Some(charge) = path.strip_prefix("transaction/verify/").and_then(|one| books.charges.get(one)) else {
+        let said = json!({ "status": false, "message": "Transaction reference not found.", "code": "transaction_not_found" });
+        return Said::Json(404, said);
+    };
+    let status = match charge.status {
+        "paid" => "success",
+        "failed" => "failed",
+        _ => "abandoned",
+    };
+    Said::Json(
+        200,
+        json!({ "status": true, "message": "Verification successful", "data": {
+            "id": charge.id.parse::<u64>().unwrap(), "status": status, "reference": charge.reference,
+            "amount": if charge.came > 0 { charge.came } else { charge.asked }, "currency": charge.currency,
+            "fees": (charge.status == "paid").then_some(1500), "channel": "card",
+        }}),
+    )
 }
 
 fn paystack_dispute(charge: &Charge) -> Value {
