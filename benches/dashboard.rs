@@ -242,12 +242,23 @@ impl Forms {
         unit = unit.create::<Subscribers>(&id, &subscriber).unwrap();
         unit = unit.create::<Services>(&service_id, &service).unwrap();
         for month in 0..3 {
-            unit =
-                self.invoice(unit, (id, service_id), number * 3 + month, number % 20 == 0 && month == 2, now);
+            unit = self.invoice(
+                unit,
+                (id, service_id),
+                number * 3 + month,
+                number.is_multiple_of(20) && month == 2,
+                now,
+            );
         }
         for kind in 0..2 {
             unit = self.payment(unit, id, number * 2 + kind, now);
-            unit = session(unit, (id, service_id), number * 2 + kind, number % 10 == 0 && kind == 1, now);
+            unit = session(
+                unit,
+                (id, service_id),
+                number * 2 + kind,
+                number.is_multiple_of(10) && kind == 1,
+                now,
+            );
         }
         let day = UsageDay { service_id, period: None, day: now.to_zoned(TimeZone::UTC).date() };
         unit = unit.put_counted::<UsageDays>(&day.key(), &day, vec![1 << 30, 1 << 20, 3_600, 0]).unwrap();

@@ -195,10 +195,9 @@ fn stranger(reference: &str, amount: dotmac_edge::domain::money::Money) -> Confi
 }
 
 async fn unmatched(books: &Books, said: &Confirmation, now: Timestamp) -> PaymentId {
-    match books.billing.till.settle(said, now).await.unwrap() {
-        Settlement::Unmatched(id) => id,
-        other => panic!("{other:?}"),
-    }
+    let settled = books.billing.till.settle(said, now).await.unwrap();
+    let Settlement::Unmatched(id) = settled else { panic!("{settled:?}") };
+    id
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 
 const PRICE: i64 = 10_000;
 
-async fn open(gateway: &StandIn) -> Books {
+fn open(gateway: &StandIn) -> Books {
     let mut books = Books::open();
     let site = Site { base_url: gateway.at("paystack"), hosts: Vec::new() };
     let settings = paystack::Settings { secret_key: Secret::from_text(SECRET), site };
@@ -75,12 +75,18 @@ fn race(books: &Arc<Books>, round: &Round, with_cash: bool, now: Timestamp) -> J
             one.billing.attempts.receive(ProviderName::Paystack, &delivery).await.unwrap();
         });
         let (one, this) = (Arc::clone(books), round.clone());
-        all.spawn(async move { drop(one.billing.attempts.returned(&this.reference, now).await.unwrap()) });
+        all.spawn(async move {
+            one.billing.attempts.returned(&this.reference, now).await.unwrap();
+        });
         let one = Arc::clone(books);
         let later = now.checked_add(SignedDuration::from_secs(6)).unwrap();
-        all.spawn(async move { drop(one.billing.attempts.poll_due(later).await.unwrap()) });
+        all.spawn(async move {
+            one.billing.attempts.poll_due(later).await.unwrap();
+        });
         let (one, this) = (Arc::clone(books), round.clone());
-        all.spawn(async move { drop(one.billing.attempts.look(this.payment, now).await.unwrap()) });
+        all.spawn(async move {
+            one.billing.attempts.look(this.payment, now).await.unwrap();
+        });
     }
     if with_cash {
         let (one, this) = (Arc::clone(books), round.clone());
@@ -104,7 +110,7 @@ fn race(books: &Arc<Books>, round: &Round, with_cash: bool, now: Timestamp) -> J
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whoever_tells_of_a_payment_first_and_however_many_at_once_it_is_credited_once() {
     let gateway = StandIn::start().await;
-    let books = Arc::new(open(&gateway).await);
+    let books = Arc::new(open(&gateway));
     let now = Timestamp::now();
     let mut credited = 0;
     for number in 0..20 {

@@ -99,6 +99,7 @@ fn location(page: &Page) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "a walk from page to page, to be read from top to bottom")]
 async fn whoever_has_not_paid_sees_why_and_pays_from_the_wallet_without_script() {
     let lab = Lab::open(Certificate::Configured).await;
     let (_, me) = join(&lab, EMAIL, "home-20").await;
@@ -451,6 +452,7 @@ async fn put(lab: &Lab, payment: &Payment, status: PaymentStatus) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "a walk from page to page, to be read from top to bottom")]
 async fn every_state_of_a_payment_has_a_page_that_says_what_to_do_and_needs_no_script() {
     let stand_in = StandIn::start().await;
     let lab = Lab::open_with(Certificate::Configured, gateways(&stand_in)).await;
