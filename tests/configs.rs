@@ -103,6 +103,21 @@ const WRONG: &[Case] = &[
         &[(5, 18, "radius.authentication", "port 0", "development")],
     ),
     (
+        "[radius.eap]\nmethods = [\"peap\", \"pap\"]",
+        &[(5, 20, "radius.eap.methods[1]", "not among the choices", "\"")],
+    ),
+    ("[radius.eap]\nmethods = [\"peap\", \"peap\"]", &[(5, 11, "radius.eap.methods", "twice", "each once")]),
+    ("[radius.eap]\ntls_versions = []", &[(5, 16, "radius.eap.tls_versions", "empty", "1.3")]),
+    ("[radius.eap]\nresume_for = \"25h\"", &[(5, 14, "radius.eap.resume_for", "out of range", "24h")]),
+    (
+        "[radius.eap]\ncertificate = \"file:/a.pem\"",
+        &[(5, 15, "radius.eap.certificate", "without radius.eap.private_key", "both, or neither")],
+    ),
+    (
+        "[radius.eap]\nclient_ca = \"/ca.pem\"",
+        &[(5, 13, "radius.eap.client_ca", "without radius.eap.certificate", "EAP-TLS")],
+    ),
+    (
         "[radius]\nradsec = [\"0.0.0.0:2083\"]",
         &[(5, 1, "radius.radsec", "not supported by this version", "remove")],
     ),

@@ -206,6 +206,41 @@ fn who_resumes_is_refused_once_the_password_was_changed() {
     }
 }
 
+/// `dotmac-edge radius test`, with a secret and a password from files.
+fn our_own_test(world: &World, method: &str, password: &str, server_name: &str) -> (bool, String) {
+    let path = |name: &str| world.pki.path(name).display().to_string();
+    std::fs::write(world.pki.path("secret"), SECRET).unwrap();
+    std::fs::write(world.pki.path("password"), password).unwrap();
+    let server = world.lab.authentication.to_string();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_dotmac-edge"))
+        .args(["radius", "test", &server, "--method", method, "--user", "ada"])
+        .args(["--secret-file", &path("secret"), "--password-file", &path("password")])
+        .args(["--ca-file", &path("ca.pem"), "--server-name", server_name])
+        .args(["--certificate-file", &path("device.pem"), "--key-file", &path("device.key")])
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn our_own_radius_test_logs_in_by_each_method_compares_keys_and_believes_no_other_server() {
+    let all = [Method::Peap, Method::Ttls, Method::Tls, Method::MsChapV2, Method::Md5, Method::Gtc];
+    let world = World::offering(&all);
+    for method in
+        ["eap-md5", "eap-gtc", "eap-mschapv2", "eap-tls", "eap-ttls-pap", "eap-peap-mschapv2", "eap-peap-gtc"]
+    {
+        let (right, said) = our_own_test(&world, method, PASSWORD, "radius.example.net");
+        assert!(right && said.contains(&format!("{method}: Access-Accept in")), "{method}: {said}");
+        if method != "eap-tls" {
+            let (wrong, said) = our_own_test(&world, method, "not the password", "radius.example.net");
+            assert!(!wrong && said.contains("Access-Reject"), "{method}: {said}");
+        }
+    }
+    let (believed, said) = our_own_test(&world, "eap-peap-mschapv2", PASSWORD, "another.example.net");
+    assert!(!believed, "{said}");
+}
+
 #[test]
 fn messages_go_in_fragments_both_ways_as_small_as_the_nas_says() {
     let world = World::offering(&[Method::Peap, Method::Tls]);

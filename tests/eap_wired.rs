@@ -24,12 +24,15 @@ use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use eap_pki::Pki;
 use nix::sys::signal::Signal;
 use process::{Daemon, PASSWORD, Place, SECRET};
 use serde_json::{Value, json};
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// The cable: one end here, at the switch, the other in a namespace of the device's own.
 struct Cable {
@@ -39,7 +42,9 @@ struct Cable {
 
 impl Cable {
     fn new() -> Self {
-        let (port, device) = (format!("eap{}", std::process::id()), format!("eap-{}", std::process::id()));
+        // Names of interfaces have 15 octets at most.
+        let name = format!("{}{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
+        let (port, device) = (format!("eap{name}"), format!("eap-{name}"));
         let cable = Self { port, device };
         let Self { port, device } = &cable;
         ip(&["netns", "add", device]);

@@ -13,6 +13,7 @@
 //! | [`server`] | certificate, CA and versions of TLS |
 //! | `tunnel` | TLS in EAP packets: fragments, records, keys |
 //! | [`sessions`] | what resumption remembers |
+//! | [`peer`] | the other side, for testing a server |
 //!
 //! The one rule: nothing a peer sends is an accept. Only the caller's judgement of a claim is.
 
@@ -21,6 +22,7 @@ pub mod claim;
 pub mod conversation;
 pub mod method;
 pub mod packet;
+pub mod peer;
 pub mod server;
 pub mod sessions;
 mod tunnel;

@@ -108,6 +108,19 @@ impl<'b> Ask<'b> {
         Ok(Self { request, code: Code::AccessRequest, identifier, success })
     }
 
+    /// An Access-Request without a proof of its own: EAP's rounds. The caller writes its attributes.
+    ///
+    /// # Errors
+    /// None in practice: the buffer has room.
+    pub fn access(
+        buffer: &'b mut Buffer,
+        identifier: u8,
+        authenticator: Authenticator,
+    ) -> Result<Self, EncodeError> {
+        let request = Request::access(buffer, identifier, authenticator)?;
+        Ok(Self { request, code: Code::AccessRequest, identifier, success: None })
+    }
+
     /// An Accounting-Request; the caller writes its attributes.
     #[must_use]
     pub fn accounting(buffer: &'b mut Buffer, identifier: u8) -> Self {

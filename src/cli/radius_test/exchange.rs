@@ -27,6 +27,8 @@ pub(super) struct Heard {
     pub(super) asked: u8,
     /// What went wrong meanwhile, a sentence each.
     pub(super) faults: Vec<String>,
+    /// A yes of a server that has not proved itself otherwise is none.
+    is_believed: bool,
 }
 
 /// A proven reply.
@@ -36,11 +38,19 @@ pub(super) struct Heeded {
     pub(super) took: Duration,
     /// "Name = value" each.
     pub(super) attributes: Vec<String>,
+    /// The packet.
+    pub(super) octets: Vec<u8>,
 }
 
 impl Heard {
     pub(super) fn is_yes(&self) -> bool {
-        self.reply.as_ref().is_some_and(|reply| is_yes(reply.code))
+        self.is_believed && self.reply.as_ref().is_some_and(|reply| is_yes(reply.code))
+    }
+
+    /// Whatever it says, it is no yes.
+    pub(super) fn disbelieve(&mut self, why: &str) {
+        self.is_believed = false;
+        note(self, why.to_owned());
     }
 }
 
@@ -57,6 +67,11 @@ impl Exchange {
         Ok(Self { socket, secret, timeout, tries })
     }
 
+    /// The secret shared with the server.
+    pub(super) const fn secret(&self) -> &SharedSecret {
+        &self.secret
+    }
+
     /// Sends what `write` makes until a reply proves itself; a repeat is the same octets, so that
     /// a server takes it as one request (RFC 5080 section 2.2.1).
     pub(super) fn ask(
@@ -69,7 +84,7 @@ impl Exchange {
         let ask = ask.map_err(|error| CliError::Usage(format!("the request cannot be written: {error}")))?;
         let (octets, expectation) = ask.finish(&self.secret);
         let began = context.clock.monotonic();
-        let mut heard = Heard { reply: None, asked: 0, faults: Vec::new() };
+        let mut heard = Heard { reply: None, asked: 0, faults: Vec::new(), is_believed: true };
         while heard.asked < self.tries && heard.reply.is_none() {
             heard.asked += 1;
             if let Err(error) = self.socket.send(octets) {
@@ -112,7 +127,12 @@ impl Exchange {
                 Ok(reply) => {
                     let took = context.clock.monotonic().saturating_duration_since(began);
                     let attributes = Dictionary::builtin().describe(&reply);
-                    heard.reply = Some(Heeded { code: reply.code(), took, attributes });
+                    heard.reply = Some(Heeded {
+                        code: reply.code(),
+                        took,
+                        attributes,
+                        octets: reply.octets().to_vec(),
+                    });
                     return Ok(());
                 }
                 Err(fault) => note(heard, format!("a reply was not believed: {fault}")),

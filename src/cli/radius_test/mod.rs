@@ -4,6 +4,7 @@
 //! everything else is told and waited past.
 
 mod attributes;
+mod eap;
 mod exchange;
 
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -16,6 +17,8 @@ use serde_json::{Value, json};
 use super::error::CliError;
 use super::{Context, human, stdin};
 use crate::base::secret::Secret;
+use crate::eap::Method as EapMethod;
+use crate::eap::peer::PeerMethod;
 use crate::radius::client::{Ask, Login, LoginRandom};
 use crate::radius::{Code, EncodeError, Kind, Method, SharedSecret, Writer};
 use attributes::Given;
@@ -46,6 +49,8 @@ pub(super) struct Test {
     /// A file whose first line is the password; the next line of standard input when left out
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    #[command(flatten)]
+    eap: eap::Options,
     /// A further attribute by its dictionary name, as Calling-Station-Id=02-00-00-00-00-01
     #[arg(long = "attribute", value_name = "NAME=VALUE")]
     attributes: Vec<String>,
@@ -77,6 +82,20 @@ enum What {
     Mschapv1,
     /// Log in with MS-CHAP version 2; the server must prove that it knows the password too
     Mschapv2,
+    /// Log in with EAP-MD5
+    EapMd5,
+    /// Log in with EAP-GTC
+    EapGtc,
+    /// Log in with EAP-MSCHAPv2; the server must prove that it knows the password too
+    EapMschapv2,
+    /// Log in with a certificate by EAP-TLS
+    EapTls,
+    /// Log in with EAP-TTLS and PAP inside
+    EapTtlsPap,
+    /// Log in with PEAP and EAP-MSCHAPv2 inside
+    EapPeapMschapv2,
+    /// Log in with PEAP and EAP-GTC inside
+    EapPeapGtc,
     /// Report a session: start, interim and stop
     Accounting,
     /// Report the start of a session
@@ -102,9 +121,10 @@ impl Test {
         let given = attributes::parse(&self.attributes)?;
         let server = self.address()?;
         let secret = SharedSecret::new(secret(context, self.secret_file.as_deref(), "Shared secret")?);
-        let password = match self.method.login() {
-            Some(_) => Some(secret_of_user(context, &self)?),
-            None => None,
+        let password = match (self.method.login(), self.method.eap()) {
+            (Some(_), _) => Some(secret_of_user(context, &self)?),
+            (None, Some(method)) => eap::password(context, method, self.password_file.as_deref())?,
+            (None, None) => None,
         };
         let exchange = Exchange::open(server, secret, Duration::from_secs(self.timeout), self.tries)?;
         let session = match &self.session {
@@ -115,9 +135,14 @@ impl Test {
                 .map_err(|e| CliError::failed("make a session id", &e))?,
         };
         let mut all_good = true;
+        if let Some(method) = self.method.eap() {
+            let password = password.as_ref().map_or(&[][..], Secret::expose);
+            let login = eap::Login { method, user: &self.user, password, options: &self.eap, given: &given };
+            all_good &= tell(context, eap::name(method), &login.run(context, &exchange)?);
+        }
         for step in self.method.steps() {
             let heard = self.step(context, &exchange, *step, password.as_ref(), &session, &given)?;
-            all_good &= tell(context, *step, &heard);
+            all_good &= tell(context, step.name(), &heard);
         }
         if all_good { Ok(()) } else { Err(CliError::Told) }
     }
@@ -247,7 +272,39 @@ impl What {
             Self::Chap => Some(Method::Chap),
             Self::Mschapv1 => Some(Method::MsChapV1),
             Self::Mschapv2 => Some(Method::MsChapV2),
-            Self::Accounting | Self::Start | Self::Interim | Self::Stop | Self::Status => None,
+            Self::EapMd5
+            | Self::EapGtc
+            | Self::EapMschapv2
+            | Self::EapTls
+            | Self::EapTtlsPap
+            | Self::EapPeapMschapv2
+            | Self::EapPeapGtc
+            | Self::Accounting
+            | Self::Start
+            | Self::Interim
+            | Self::Stop
+            | Self::Status => None,
+        }
+    }
+
+    const fn eap(self) -> Option<PeerMethod> {
+        match self {
+            Self::EapMd5 => Some(PeerMethod::Plain(EapMethod::Md5)),
+            Self::EapGtc => Some(PeerMethod::Plain(EapMethod::Gtc)),
+            Self::EapMschapv2 => Some(PeerMethod::Plain(EapMethod::MsChapV2)),
+            Self::EapTls => Some(PeerMethod::Tls),
+            Self::EapTtlsPap => Some(PeerMethod::TtlsPap),
+            Self::EapPeapMschapv2 => Some(PeerMethod::Peap(EapMethod::MsChapV2)),
+            Self::EapPeapGtc => Some(PeerMethod::Peap(EapMethod::Gtc)),
+            Self::Pap
+            | Self::Chap
+            | Self::Mschapv1
+            | Self::Mschapv2
+            | Self::Accounting
+            | Self::Start
+            | Self::Interim
+            | Self::Stop
+            | Self::Status => None,
         }
     }
 
@@ -264,20 +321,38 @@ impl What {
             Self::Interim => &[Step::Report(Status::Interim)],
             Self::Stop => &[Step::Report(Status::Stop)],
             Self::Status => &[Step::Status],
+            // Its rounds are its own.
+            Self::EapMd5
+            | Self::EapGtc
+            | Self::EapMschapv2
+            | Self::EapTls
+            | Self::EapTtlsPap
+            | Self::EapPeapMschapv2
+            | Self::EapPeapGtc => &[],
         }
     }
 
     const fn is_accounting(self) -> bool {
         match self {
             Self::Accounting | Self::Start | Self::Interim | Self::Stop => true,
-            Self::Pap | Self::Chap | Self::Mschapv1 | Self::Mschapv2 | Self::Status => false,
+            Self::Pap
+            | Self::Chap
+            | Self::Mschapv1
+            | Self::Mschapv2
+            | Self::EapMd5
+            | Self::EapGtc
+            | Self::EapMschapv2
+            | Self::EapTls
+            | Self::EapTtlsPap
+            | Self::EapPeapMschapv2
+            | Self::EapPeapGtc
+            | Self::Status => false,
         }
     }
 }
 
 /// Tells what was heard; true for an answer that is a yes.
-fn tell(context: &Context, step: Step, heard: &Heard) -> bool {
-    let name = step.name();
+fn tell(context: &Context, name: &str, heard: &Heard) -> bool {
     if context.terminal.wants_json() {
         context.terminal.json(&as_json(name, heard));
         return heard.is_yes();

@@ -10,7 +10,7 @@ use super::Keys;
 
 /// The keys that tunnel and inner method make together.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub(super) struct Compound {
+pub(in crate::eap) struct Compound {
     /// IPMK, of which the session's key is made.
     intermediate: [u8; 40],
     /// CMK, which signs.
@@ -19,7 +19,7 @@ pub(super) struct Compound {
 
 impl Compound {
     /// From the tunnel's key material and the inner method's key; an inner method without keys gives zeros.
-    pub(super) fn new(tunnel: &[u8; 128], inner: Option<&Keys>) -> Self {
+    pub(in crate::eap) fn new(tunnel: &[u8; 128], inner: Option<&Keys>) -> Self {
         let mut seed = [0; 32];
         if let Some(keys) = inner {
             seed.copy_from_slice(keys.receive().first_chunk::<32>().unwrap_or(&[0; 32]));
@@ -46,7 +46,7 @@ impl Compound {
     }
 
     /// The MSK of a bound session. The label ends with a NUL here, and only here.
-    pub(super) fn session_keys(&self) -> Keys {
+    pub(in crate::eap) fn session_keys(&self) -> Keys {
         let mut octets = [0; 64];
         stretch(&self.intermediate, b"Session Key Generating Function", &[0], &mut octets);
         Keys::new(octets)
@@ -72,6 +72,20 @@ impl Compound {
         self.sign(&tlv).ct_eq(signature).into()
     }
 
+    /// The answer to a Cryptobinding TLV's value, if the keys that signed it are ours.
+    pub(in crate::eap) fn answer(&self, value: &[u8]) -> Option<Vec<u8>> {
+        let value = <&[u8; 56]>::try_from(value).ok()?;
+        let (head, signature) = value.split_last_chunk::<20>()?;
+        let [reserved, version, received, REQUEST, nonce @ ..] = head else { return None };
+        let asked = [&[0, CRYPTOBINDING, 0, 56][..], head, &[0; 20]].concat();
+        if !bool::from(self.sign(&asked).ct_eq(signature)) {
+            return None;
+        }
+        let head = [&[0, CRYPTOBINDING, 0, 56, *reserved, *version, *received, RESPONSE][..], nonce].concat();
+        let signature = self.sign(&[&head[..], &[0; 20]].concat());
+        Some([&head[..], &signature].concat())
+    }
+
     /// HMAC over the TLV, its signature zero, and PEAP's Type.
     fn sign(&self, tlv: &[u8]) -> [u8; 20] {
         hmac(&self.signing, &[tlv, &[PEAP]])
@@ -86,16 +100,16 @@ impl std::fmt::Debug for Compound {
 
 /// What the TLVs of a packet say.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Tlvs<'a> {
+pub(in crate::eap) struct Tlvs<'a> {
     /// The Result TLV: whether it says success.
-    pub(super) success: Option<bool>,
+    pub(in crate::eap) success: Option<bool>,
     /// The Cryptobinding TLV's value.
-    pub(super) binding: Option<&'a [u8]>,
+    pub(in crate::eap) binding: Option<&'a [u8]>,
 }
 
 impl<'a> Tlvs<'a> {
     /// Reads them; `None` where lengths do not fit, one comes twice, or a mandatory one is unknown.
-    pub(super) fn read(mut octets: &'a [u8]) -> Option<Self> {
+    pub(in crate::eap) fn read(mut octets: &'a [u8]) -> Option<Self> {
         let mut found = Self { success: None, binding: None };
         while !octets.is_empty() {
             let (&[first, second, high, low], rest) = octets.split_first_chunk::<4>()?;
@@ -122,7 +136,7 @@ fn success(value: &[u8]) -> Option<bool> {
 }
 
 /// A Result TLV.
-pub(super) const fn result(success: bool) -> [u8; 6] {
+pub(in crate::eap) const fn result(success: bool) -> [u8; 6] {
     [MANDATORY, RESULT, 0, 2, 0, if success { 1 } else { 2 }]
 }
 

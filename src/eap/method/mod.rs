@@ -13,6 +13,9 @@ pub mod peap;
 pub mod tls;
 pub mod ttls;
 
+// What a peer needs of the arithmetic.
+pub(in crate::eap) use binding::{Compound, Tlvs, result};
+
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::claim::{Claim, Judgement};
@@ -77,6 +80,16 @@ impl Keys {
         Self(octets)
     }
 
+    /// EAP-MSCHAPv2's: what the server receives with, what it sends with, and zeros (MS-CHAP section 3.1.5.1).
+    #[must_use]
+    pub(in crate::eap) fn of_ms_chap_v2(receive: &[u8; 16], send: &[u8; 16]) -> Self {
+        let mut octets = [0; 64];
+        for (target, source) in octets.iter_mut().zip(receive.iter().chain(send)) {
+            *target = *source;
+        }
+        Self(octets)
+    }
+
     /// The half that becomes MS-MPPE-Recv-Key (RFC 2548 section 2.4.3).
     #[must_use]
     pub fn receive(&self) -> &[u8] {
@@ -94,6 +107,11 @@ impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Keys(…)")
     }
+}
+
+/// A pair of EAP-TTLS with a RADIUS attribute.
+pub(in crate::eap) fn attribute_pair(code: u32, value: &[u8]) -> Vec<u8> {
+    avp::write(0, code, value)
 }
 
 /// What a response's data came to.

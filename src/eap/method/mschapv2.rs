@@ -66,7 +66,7 @@ impl MsChapV2 {
     pub(super) fn judged(&mut self, judgement: &Judgement, round: &Round<'_>) -> Progress {
         match judgement {
             Judgement::Accepted(Extras::MsChapV2(proof), _) => {
-                self.stage = Stage::Proven(master_keys(&proof.receive_key, &proof.send_key));
+                self.stage = Stage::Proven(Keys::of_ms_chap_v2(&proof.receive_key, &proof.send_key));
                 let message = [&proof.authenticator_response[..], SUCCESS_WORDS].concat();
                 Progress::Ask(packet(SUCCESS, self.ident, &message))
             }
@@ -104,15 +104,6 @@ impl<'a> ResponseFields<'a> {
         let (_flags, name) = rest.split_first()?;
         Some(Self { ident, peer_challenge, nt_response, name })
     }
-}
-
-/// The MSK: what the server receives with, what it sends with, and zeros (MS-CHAP section 3.1.5.1).
-fn master_keys(receive: &[u8; 16], send: &[u8; 16]) -> Keys {
-    let mut octets = [0; 64];
-    for (target, source) in octets.iter_mut().zip(receive.iter().chain(send)) {
-        *target = *source;
-    }
-    Keys::new(octets)
 }
 
 /// RFC 2759 section 6: no retry in this conversation, a challenge for changing a password, version 3.
