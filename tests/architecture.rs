@@ -131,9 +131,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("utoipa", &["serve/api"]),
     ("askama", &["serve/portal", "paper"]),
     // In eap without I/O: TLS there goes from octets to octets. In notify because the client of outgoing calls asks for the process's TLS provider.
-    ("rustls", &["eap", "serve/http", "serve/portal", "daemon", "notify/outbound.rs"]),
+    (
+        "rustls",
+        &["eap", "cli/radius_ca/profile.rs", "serve/http", "serve/portal", "daemon", "notify/outbound.rs"],
+    ),
     ("tokio_rustls", &["serve/http", "serve/portal", "daemon"]),
-    ("rcgen", &["serve/http/certificate.rs", "cli/demo"]),
+    ("rcgen", &["serve/http/certificate.rs", "cli/demo", "cli/radius_ca"]),
     ("x509_parser", &["eap/certificate.rs", "serve/http/certificate.rs"]),
     ("lettre", &["notify"]),
     ("reqwest", &["notify"]),
@@ -184,7 +187,8 @@ const CRATES: &[(&str, &[&str])] = &[
             "serve/portal",
         ],
     ),
-    ("sha1", &["radius", "eap"]),
+    // In a profile because Windows names a CA by it.
+    ("sha1", &["radius", "eap", "cli/radius_ca/profile.rs"]),
     ("md5", &["radius", "eap"]),
     ("md4", &["radius", "eap"]),
     ("des", &["radius", "eap"]),

@@ -21,9 +21,10 @@ mod radius_lab;
 
 use std::time::{Duration, Instant};
 
+use dotmac_edge::base::secret::Secret;
 use dotmac_edge::domain::nas::{MessageAuthenticatorPolicy, NasKind};
 use dotmac_edge::domain::text::Username;
-use dotmac_edge::eap::Method;
+use dotmac_edge::eap::{Method, Offer, TlsParts, TlsServer, TlsVersions};
 use eap_pki::Pki;
 use eapol::{Outcome, eapol_test};
 use radius_lab::{Lab, PASSWORD, SECRET};
@@ -239,6 +240,70 @@ fn our_own_radius_test_logs_in_by_each_method_compares_keys_and_believes_no_othe
     }
     let (believed, said) = our_own_test(&world, "eap-peap-mschapv2", PASSWORD, "another.example.net");
     assert!(!believed, "{said}");
+}
+
+#[test]
+fn one_command_makes_a_ca_whose_server_a_device_believes_and_a_second_run_renews_the_server_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let make = || {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_dotmac-edge"))
+            .args(["radius", "ca", "--server-name", "radius.example.net", "--ssid", "Lekki & Sons"])
+            .args(["--device", "ada", "--dir"])
+            .arg(dir.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    make();
+    let (ca, server) = (read("ca.pem"), read("server.pem"));
+    make();
+    assert_eq!(read("ca.pem"), ca, "devices need nothing new");
+    assert_ne!(read("server.pem"), server);
+    for name in ["ca.key", "server.key", "server.pem", "device.key"] {
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(dir.path().join(name)).unwrap());
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    // Others' readers find the profiles well made.
+    let plist = "import plistlib,sys; p=plistlib.load(open(sys.argv[1],'rb')); \
+                 print(p['PayloadContent'][1]['SSID_STR'], \
+                 p['PayloadContent'][1]['EAPClientConfiguration']['TLSTrustedServerNames'])";
+    let xml = "import xml.dom.minidom,sys; d=xml.dom.minidom.parse(sys.argv[1]); \
+               print(d.getElementsByTagName('ServerNames')[0].firstChild.data)";
+    for (script, name, expected) in [
+        (plist, "eap.mobileconfig", "Lekki & Sons ['radius.example.net']"),
+        (xml, "windows-wlan.xml", "radius.example.net"),
+    ] {
+        let output = std::process::Command::new("/usr/bin/python3")
+            .args(["-c", script])
+            .arg(dir.path().join(name))
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), expected, "{name}");
+    }
+    let tls = TlsServer::new(&TlsParts {
+        chain: read("server.pem").as_bytes(),
+        key: &Secret::from_text(&read("server.key")),
+        client_ca: Some(read("ca.pem").as_bytes()),
+        versions: TlsVersions::Both,
+        sessions: None,
+    })
+    .unwrap();
+    let lab = Lab::with_offer(Offer { methods: vec![Method::Peap, Method::Tls], tls: Some(tls) });
+    lab.put_nas("127.0.0.1/32", NasKind::Generic, MessageAuthenticatorPolicy::Require);
+    lab.put_service(1, "ada", PASSWORD);
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    for login in [
+        format!("eap=PEAP\npassword=\"{PASSWORD}\"\nphase2=\"auth=MSCHAPV2\""),
+        format!("eap=TLS\nclient_cert=\"{}\"\nprivate_key=\"{}\"", path("device.pem"), path("device.key")),
+    ] {
+        let network = format!(
+            "{login}\nidentity=\"ada\"\nca_cert=\"{}\"\ndomain_match=\"radius.example.net\"",
+            path("ca.pem")
+        );
+        let outcome = eapol_test(lab.authentication, SECRET, &network, &[]);
+        assert!(outcome.success, "{}", outcome.said);
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod human;
 mod import;
 mod nas;
 mod plan;
+mod radius_ca;
 mod radius_test;
 mod read;
 mod roster;

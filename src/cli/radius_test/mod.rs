@@ -15,6 +15,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::error::CliError;
+use super::radius_ca::Ca;
 use super::{Context, human, stdin};
 use crate::base::secret::Secret;
 use crate::eap::Method as EapMethod;
@@ -29,6 +30,8 @@ use exchange::{Exchange, Heard};
 pub(super) enum Radius {
     /// Log in, account, or ask for a sign of life; exit status 0 for an accept, 1 for a reject or silence
     Test(Box<Test>),
+    /// Make a private CA for EAP with the server's certificate and profiles for devices; again, to renew the certificate
+    Ca(Ca),
 }
 
 /// What to ask, and whom.
@@ -112,6 +115,7 @@ impl Radius {
     pub(super) fn run(self, context: &Context) -> Result<(), CliError> {
         match self {
             Self::Test(test) => test.run(context),
+            Self::Ca(ca) => ca.run(context),
         }
     }
 }

@@ -183,5 +183,5 @@ fn read_request(octets: &[u8]) -> Result<Request<'_>, PeerFault> {
 }
 
 #[cfg(test)]
-#[path = "../peer_tests.rs"]
+#[path = "peer_tests.rs"]
 mod tests;
