@@ -446,6 +446,38 @@ fn doctor_tells_what_is_well_and_what_is_not() {
 }
 
 #[test]
+fn doctor_and_check_config_speak_of_the_certificate_for_eap() {
+    let edge_box = EdgeBox::new();
+    let pki = edge_box.path("eap").display().to_string();
+    let made = edge_box.run(&["radius", "ca", "--dir", &pki, "--server-name", "radius.example.net"]);
+    assert_eq!(made.status, 0, "{}", made.err);
+    // What it prints is what the configuration needs.
+    let text = std::fs::read_to_string(edge_box.path("edge.toml")).unwrap();
+    std::fs::write(edge_box.path("edge.toml"), format!("{text}{}", made.out)).unwrap();
+    let line = |what: &str| {
+        let out = edge_box.run(&["doctor"]).out;
+        let found = out.lines().find(|line| line.contains(what)).map(str::to_owned);
+        found.unwrap_or_else(|| panic!("no {what:?} in {out}"))
+    };
+    assert!(line("the certificate is good until").starts_with("ok"));
+    assert_eq!(edge_box.run(&["check-config"]).status, 0);
+
+    std::fs::remove_file(edge_box.path("eap/server.pem")).unwrap();
+    assert!(line("radius.eap.certificate").starts_with("fail"));
+    let ended = edge_box.run(&["check-config"]);
+    assert!(
+        ended.err.contains("radius.eap.certificate") && ended.err.contains("cannot be read"),
+        "{}",
+        ended.err
+    );
+    // A certificate of one key with another key is no pair.
+    let other = edge_box.path("other").display().to_string();
+    edge_box.run(&["radius", "ca", "--dir", &other, "--server-name", "radius.example.net"]);
+    std::fs::copy(edge_box.path("other/server.pem"), edge_box.path("eap/server.pem")).unwrap();
+    assert!(line("does not belong to the first certificate").starts_with("fail"));
+}
+
+#[test]
 fn a_second_daemon_on_the_same_store_refuses() {
     let first = EdgeBox::running();
     let second = EdgeBox::new();
