@@ -57,8 +57,6 @@ fn open() -> Shop {
     let plan = json!({
         "plan_code": "week", "name": "A week", "service_type": "internet", "monthly_price": "500.00",
         "download_speed": 20, "upload_speed": 5, "billing_mode": "prepaid", "validity_days": 7,
-        // Longer than what is paid for, so that this is what ends.
-        "session_timeout_seconds": 8 * 86_400,
     });
     lab.post("/api/v1/service-plans", plan).expect(201);
     Shop { lab, _runtime: runtime, _keys: keys }

@@ -57,8 +57,6 @@ pub enum Holder {
 /// What a session gets where its plan says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SessionDefaults {
-    /// Longest session.
-    pub session_secs: Option<u32>,
     /// Longest time without traffic.
     pub idle_secs: Option<u32>,
     /// Whether a login that finds all places taken is let in, and the oldest session at a NAS ends for it.
@@ -574,7 +572,7 @@ impl Access {
         if let Reach::Captive { reason } = yes.access {
             return Err(refused(Refusal::Locked { reason }));
         }
-        let limit = self.session_end(&login, held.opened_at);
+        let limit = Self::session_end(&login, held.opened_at);
         if over(limit) {
             return Err(CloseReason::SessionLimit);
         }
@@ -585,8 +583,9 @@ impl Access {
         Ok((Standing::of(&yes, now), until))
     }
 
-    fn session_end(&self, login: &Login, opened_at: Timestamp) -> Option<Timestamp> {
-        let secs = login.service.terms.session_limit_secs.or(self.defaults.load().session_secs)?;
+    fn session_end(login: &Login, opened_at: Timestamp) -> Option<Timestamp> {
+        // A NAS needs a limit, so that it comes back to ask; here the kernel ends what is not paid for any more.
+        let secs = login.service.terms.session_limit_secs?;
         opened_at.checked_add(SignedDuration::from_secs(secs.into())).ok()
     }
 

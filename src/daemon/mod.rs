@@ -176,9 +176,9 @@ impl Running {
 
 /// What a session of this gateway gets where its plan says nothing.
 fn session_defaults(config: &Config) -> SessionDefaults {
-    let Settings { session_secs, idle_secs, .. } = radius_settings(config);
+    let Settings { idle_secs, .. } = radius_settings(config);
     let newest_device_wins = config.radius.devices_full == DevicesFull::EndOldest;
-    SessionDefaults { session_secs, idle_secs, newest_device_wins }
+    SessionDefaults { idle_secs, newest_device_wins }
 }
 
 /// The RADIUS door's settings by this configuration.

@@ -69,8 +69,6 @@ async fn batch(api: &Talk) -> Done<()> {
     let plan = json!({
         "plan_code": PLAN, "name": "A day", "service_type": "internet", "monthly_price": "200.00",
         "download_speed": 20, "upload_speed": 5, "bandwidth_unit": "mbps", "validity_hours": 24,
-        // Longer than the voucher, so that it is the voucher that ends.
-        "session_timeout_seconds": 2 * 86_400,
     });
     post(api, "/api/v1/service-plans", plan).await?;
     let made = post(api, BATCHES, json!({ "name": "Kiosk", "plan": PLAN, "for_sale": true })).await?;

@@ -70,8 +70,6 @@ async fn plan(api: &Talk) -> Done<()> {
         "plan_code": ADA.plan, "name": ADA.plan_name, "service_type": "internet", "monthly_price": "500.00",
         "download_speed": 20, "upload_speed": 5, "bandwidth_unit": "mbps",
         "billing_mode": "prepaid", "validity_days": 7, "device_limit": 2,
-        // Else a session ends after a day, and the phone logs in again: this one is to go on until the due date.
-        "session_timeout_seconds": 8 * 86_400,
     });
     let made = post(api, "/api/v1/service-plans", body).await?;
     let (price, currency) = (read::text(&made, "/monthly_price"), read::text(&made, "/currency"));
