@@ -215,7 +215,7 @@ fn somebody_reads_their_mail_before_the_code_is_typed_and_finds_the_way_back_wit
         assert_eq!(phone.heading().await, "You are online");
         assert!(is_online(&phone).await, "{} {}", url(&phone).await, phone.body().await);
         portal(&phone, "/status").await;
-        says(&phone.body().await, &["Mail first", "Unlimited", "then log in again"]);
+        says(&phone.body().await, &["Mail first", "Unlimited", "No limit"]);
         phone.check("14-status-unlimited").await;
         phone.close().await;
     });
