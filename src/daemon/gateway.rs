@@ -251,7 +251,7 @@ async fn pass_on(
 }
 
 /// Whose devices may pass, or not any more, by what happened.
-pub(super) fn concerned_by(event: &EventDraft, access: &Access) -> Vec<Uuid> {
+fn concerned_by(event: &EventDraft, access: &Access) -> Vec<Uuid> {
     match event.kind.as_str() {
         "customer.closed" | "customer.reopened" => {
             let Ok(owner) = event.subject.parse() else { return Vec::new() };

@@ -9,16 +9,18 @@ use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::gateway::concerned_by;
 use crate::access::Access;
 use crate::base::clock::Clock;
 use crate::base::entropy::Entropy;
-use crate::domain::ids::ServiceId;
+use crate::domain::ids::{ServiceId, SubscriberId};
 use crate::domain::owed::{OwedChange, Settled};
 use crate::domain::session::CloseReason;
 use crate::enforce::remote::{Owing, Parts, Patience, Teller, Told};
 use crate::radius::SharedSecret;
 use crate::store::Store;
+use crate::store::contract::Collection;
+use crate::store::record::{Applied, Observer};
+use crate::store::tables::{Services, Subscribers};
 
 /// Starts who tells NAS, with the tasks that it has; it looks at everything at once.
 pub(super) async fn start(
@@ -37,42 +39,43 @@ pub(super) async fn start(
     Teller::start(parts).await
 }
 
-/// Follows the feed of what was committed: a lock, another plan, a closed account reach the NAS at once.
+/// Has the NAS told of what was committed: a lock, another plan, a closed account reach them at once. What accounting
+/// commits passes by without a read.
 pub(super) fn follow(
     store: &Store,
     access: &Arc<Access>,
     teller: &Teller,
     stop: &CancellationToken,
 ) -> JoinHandle<()> {
-    let (store, access, teller, stop) = (store.clone(), Arc::clone(access), teller.clone(), stop.clone());
+    let woken = Arc::new(Woken { access: Arc::clone(access), teller: teller.clone() });
+    let watcher: Arc<dyn Observer> = Arc::<Woken>::clone(&woken);
+    store.watch(Arc::downgrade(&watcher));
+    let stop = stop.clone();
     tokio::spawn(async move {
-        let mut seen = store.last_seq();
-        loop {
-            let waited = tokio::select! {
-                waited = store.wait(seen) => waited,
-                () = stop.cancelled() => return,
-            };
-            // A store that is closed has nothing more to tell.
-            if waited.is_err() {
-                return;
-            }
-            match store.changes(seen, EVENTS_AT_ONCE).await {
-                Ok(events) => {
-                    for change in events {
-                        seen = change.seq;
-                        for holder in concerned_by(&change.event, &access) {
-                            teller.look(ServiceId(holder));
-                        }
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "The feed of changes could not be read");
-                    teller.look_at_all();
-                    seen = store.last_seq();
-                }
+        stop.cancelled().await;
+        drop(woken);
+    })
+}
+
+/// Wakes the teller for the services that a commit concerns.
+struct Woken {
+    access: Arc<Access>,
+    teller: Teller,
+}
+
+impl Observer for Woken {
+    fn applied(&self, batch: &[Applied]) {
+        for change in batch.iter().filter(|change| !change.counters_only) {
+            let name = change.collection.name;
+            if name == Services::SPEC.name {
+                change.key.parse().into_iter().for_each(|id| self.teller.look(ServiceId(id)));
+            } else if name == Subscribers::SPEC.name {
+                let Ok(owner) = change.key.parse() else { continue };
+                let services = self.access.snapshot().services_of(SubscriberId(owner));
+                services.iter().for_each(|login| self.teller.look(login.service.id));
             }
         }
-    })
+    }
 }
 
 struct ByAccess(Arc<Access>);
@@ -115,6 +118,3 @@ impl Owing for ByAccess {
         })
     }
 }
-
-/// Events read at once.
-const EVENTS_AT_ONCE: usize = 256;
