@@ -8,7 +8,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Access;
-use super::account::{close_at, event_of};
+use super::account::event_of;
 use super::granted;
 use super::meter::OpenSession;
 use super::table::Entry;
@@ -80,7 +80,7 @@ impl Access {
     }
 
     async fn note_granted(&self, owed: &OwedChange, granted: Granted) -> Result<(), CommitError> {
-        let unit = {
+        let submitted = {
             let mut shard = self.sessions.shard(&owed.key);
             let Some(entry) = shard.open.get_mut(owed.key.as_str()) else { return Ok(()) };
             let session = &mut entry.session;
@@ -94,12 +94,14 @@ impl Access {
             if let Some(service) = session.service_id {
                 self.sessions.meter(service, |meter| meter.granted(session.id, granted.terms));
             }
-            Unit::natural()
+            let unit = Unit::natural()
                 .expect::<Sessions>(&session.id, Expected::Present)
                 .put::<Sessions>(&session.id, session)?
-                .event("session.changed", session.id, event_of(session, entry.counters))
+                .event("session.changed", session.id, event_of(session, entry.counters));
+            // Submitted while the shard is held, so that a Stop that comes now is written after it.
+            self.store.try_submit(unit)?
         };
-        self.store.commit(unit).await.map(|_| ())
+        submitted.await.map(|_| ())
     }
 
     async fn end_at_nas(
@@ -108,28 +110,8 @@ impl Access {
         why: CloseReason,
         now: Timestamp,
     ) -> Result<(), CommitError> {
-        let key = owed.key.as_str();
-        let (unit, entry) = {
-            let mut shard = self.sessions.shard(key);
-            if shard.open.get(key).is_none_or(|entry| entry.session.id != owed.session) {
-                return Ok(());
-            }
-            let Some(entry) = self.sessions.remove_open(&mut shard, key) else { return Ok(()) };
-            let mut session = entry.session.clone();
-            close_at(&mut session, now, why);
-            self.sessions.remember_ended(&mut shard, key, &session, entry.counters);
-            let unit = Unit::natural()
-                .expect::<Sessions>(&session.id, Expected::Present)
-                .put::<Sessions>(&session.id, &session)?
-                .event("session.ended", session.id, event_of(&session, entry.counters));
-            (unit, entry)
-        };
-        let outcome = self.store.commit(unit).await;
-        if outcome.is_err() {
-            let mut shard = self.sessions.shard(key);
-            self.sessions.insert_open(&mut shard, key, entry);
-        }
-        outcome.map(|_| ())
+        let is_it = |entry: &Entry| entry.session.id == owed.session;
+        self.end_all(&[owed.key.as_str().into()], is_it, |_| (now, why.clone())).await
     }
 
     fn owed_by(&self, entry: &Entry, now: Timestamp) -> Option<OwedChange> {

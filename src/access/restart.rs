@@ -75,22 +75,27 @@ impl Access {
         concerned: impl Fn(&Entry) -> bool,
         how: impl Fn(&Entry) -> (Timestamp, CloseReason),
     ) -> Result<usize, CommitError> {
-        let keys = self.sessions.keys_where(concerned);
+        let keys = self.sessions.keys_where(&concerned);
         for chunk in keys.chunks(SESSIONS_PER_UNIT) {
-            self.end_all(chunk, &how).await?;
+            self.end_all(chunk, &concerned, &how).await?;
         }
         Ok(keys.len())
     }
 
-    async fn end_all(
+    /// Ends the sessions under these keys that are still `concerned`: another may have taken a key meanwhile.
+    pub(super) async fn end_all(
         &self,
         keys: &[Box<str>],
+        concerned: impl Fn(&Entry) -> bool,
         how: impl Fn(&Entry) -> (Timestamp, CloseReason),
     ) -> Result<(), CommitError> {
         let mut unit = Unit::natural();
         let mut taken = Vec::with_capacity(keys.len());
         for key in keys {
             let mut shard = self.sessions.shard(key);
+            if !shard.open.get(key).is_some_and(&concerned) {
+                continue;
+            }
             let Some(entry) = self.sessions.remove_open(&mut shard, key) else { continue };
             let (closed_at, why) = how(&entry);
             let mut session = entry.session.clone();
