@@ -157,7 +157,7 @@ impl Reception {
         let Some(owed) = self.0.access.owed_at_will(session, now) else { return Ok(Ended::Before) };
         match teller.end(&owed).await {
             Outcome::Settled(Settled::Ended | Settled::Changed(_)) => Ok(Ended::Now),
-            Outcome::Settled(Settled::Absent) => Ok(Ended::Before),
+            Outcome::Settled(Settled::Absent) | Outcome::NotOwed => Ok(Ended::Before),
             failed @ (Outcome::Refused(_) | Outcome::Silent | Outcome::CannotBeTold | Outcome::Fault) => {
                 Err(NotEnded::AtNas(failed.sentence()))
             }

@@ -91,6 +91,8 @@ pub struct Attempted {
 pub enum Outcome {
     /// Done: acknowledged, or there is no such session.
     Settled(Settled),
+    /// Nothing was owed any more when its turn came.
+    NotOwed,
     /// The NAS refused; why, where it said so.
     Refused(Option<ErrorCause>),
     /// The NAS did not answer.
@@ -106,7 +108,7 @@ impl Outcome {
     #[must_use]
     pub fn sentence(self) -> String {
         match self {
-            Self::Settled(_) => "done".to_owned(),
+            Self::Settled(_) | Self::NotOwed => "done".to_owned(),
             Self::Refused(Some(cause)) => format!("the NAS refused: {cause}"),
             Self::Refused(None) => "the NAS refused without saying why".to_owned(),
             Self::Silent => {
@@ -126,6 +128,7 @@ impl Outcome {
             Self::Settled(Settled::Ended) => "ended",
             Self::Settled(Settled::Absent) => "absent",
             Self::Settled(Settled::Changed(_)) => "changed",
+            Self::NotOwed => "not_owed",
             Self::Refused(_) => "refused",
             Self::Silent => "silent",
             Self::CannotBeTold => "cannot_be_told",
@@ -358,11 +361,12 @@ impl Worker {
             Outcome::Settled(_) | Outcome::Refused(_) => {
                 self.silent.remove(&owed.nas);
             }
-            Outcome::Fault => {}
+            // Nothing was heard of the NAS.
+            Outcome::NotOwed | Outcome::Fault => {}
         }
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
-            Outcome::Settled(_) => {
+            Outcome::Settled(_) | Outcome::NotOwed => {
                 attempts.remove(&owed.session);
             }
             Outcome::Refused(_) | Outcome::Silent | Outcome::CannotBeTold | Outcome::Fault => {
@@ -377,7 +381,7 @@ impl Hands {
     /// What was owed when it began to wait may be paid by now, or be another thing.
     async fn carry_out_if_owed(&self, owed: &OwedChange) -> Outcome {
         let Some(owed) = self.owing.still_owed(owed, self.clock.now()) else {
-            return Outcome::Settled(Settled::Absent);
+            return Outcome::NotOwed;
         };
         let why = match owed.wanted {
             Wanted::Disconnect { refusal } => CloseReason::NotEntitled { refusal },
