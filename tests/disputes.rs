@@ -12,12 +12,14 @@ use dotmac_edge::billing::refund::{RefundPolicy, RefundWish};
 use dotmac_edge::billing::{BillingError, Settings, Settlement, Wish};
 use dotmac_edge::domain::ids::{PaymentId, ServiceId};
 use dotmac_edge::domain::ledger::Account;
-use dotmac_edge::domain::lock::LockReason;
+use dotmac_edge::domain::lock::{Lock, LockMode, LockReason};
 use dotmac_edge::domain::money::Currency;
 use dotmac_edge::domain::payment::{
     Confirmation, Dispute, DisputeStand, Method, Outcome, PaymentStatus, ProviderName,
 };
 use dotmac_edge::domain::plan::ValidityUnit;
+use dotmac_edge::store::contract::Unit;
+use dotmac_edge::store::tables::Services;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -115,6 +117,33 @@ async fn rule_22_a_chargeback_debits_below_zero_and_flags_all_that_its_payer_has
     told(&books, attempt.id, &dispute("dp-1", 10_000, DisputeStand::Won), now).await;
     assert_eq!(books.wallet(ada).await, 0);
     assert!(!is_flagged(&books, service).await);
+    books.must_be_right().await;
+}
+
+#[tokio::test]
+async fn a_lock_that_staff_placed_for_fraud_is_neither_weakened_nor_lifted_by_a_dispute() {
+    let books = Books::open();
+    let now = at("2026-05-01T10:00:00Z");
+    let ada = books.subscriber(now).await;
+    let service = books.service(ada, terms(10_000, MONTH), now).await;
+    let attempt = books.attempt(ada, None, ngn(10_000), now).await;
+    books.billing.till.settle(&paid(&attempt, ngn(10_000), "t-1"), now).await.unwrap();
+    let mut locked = books.service_of(service).await;
+    let by_staff = Lock {
+        reason: LockReason::Fraud,
+        mode: LockMode::HardReject,
+        rates: None,
+        placed_at: now,
+        placed_by: "owner".to_owned(),
+        note: None,
+    };
+    locked.locks.push(by_staff.clone());
+    let unit = Unit::natural().put::<Services>(&service, &locked).unwrap();
+    books.store.commit(unit).await.unwrap();
+    for stand in [DisputeStand::Open, DisputeStand::Won] {
+        told(&books, attempt.id, &dispute("dp-1", 10_000, stand), now).await;
+        assert_eq!(books.service_of(service).await.locks, std::slice::from_ref(&by_staff), "{stand:?}");
+    }
     books.must_be_right().await;
 }
 

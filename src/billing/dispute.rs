@@ -148,6 +148,10 @@ impl Till {
     ) -> Result<(), BillingError> {
         for id in self.services_of(payment, subscriber).await? {
             let contract = leaf.contract(id, now).await?;
+            // Whoever placed one already, and how strict, decides about it.
+            if contract.service.locks.iter().any(|lock| lock.reason == LockReason::Fraud) {
+                continue;
+            }
             let lock = Lock {
                 reason: LockReason::Fraud,
                 mode: LockMode::Captive,
